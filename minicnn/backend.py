@@ -1,0 +1,44 @@
+"""Which rung of the ladder runs: "ref" (plain loops, the definition), "cpu" (Numba and NumPy) or "cuda".
+
+Every op's file ends its ladder with a table KERNELS = {"ref": {pass: function}, "cpu": {pass: function}}, and the op
+asks `pick(KERNELS)` for the rung in use. The choice is `use("ref")`, a plain call or a `with` block, or the environment
+variable MINICNN_BACKEND; without either it is "cpu".
+"""
+import os
+from contextvars import ContextVar
+
+from .errors import BackendError
+
+BACKENDS = ("ref", "cpu", "cuda")
+_current = ContextVar("minicnn_backend", default=None)
+
+
+class use:
+    """Choose the backend: `use("ref")` from here on, or `with use("ref"):` for a block, after which the old one is back."""
+
+    def __init__(self, name):
+        self._token = _current.set(_checked(name))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        _current.reset(self._token)
+
+
+def current():
+    """Return the name of the backend in use: "ref", "cpu" or "cuda"."""
+    return _current.get() or _checked(os.environ.get("MINICNN_BACKEND", "cpu"))
+
+
+def pick(kernels):
+    """Return {pass: function} of the backend in use from an op's KERNELS table."""
+    return kernels[current()]
+
+
+def _checked(name):
+    if name not in BACKENDS:
+        raise BackendError(f"backend {name!r} is unknown; choose one of {', '.join(map(repr, BACKENDS))}")
+    if name == "cuda":
+        raise BackendError("backend 'cuda' has no kernels in this version; choose 'cpu' or 'ref'")
+    return name

@@ -1,0 +1,115 @@
+"""Max pooling, with its switches.
+
+    y[n, c, i, j] = max over the window of x[n, c, i s - p .. i s - p + KH - 1, j s - p .. j s - p + KW - 1]
+    dL/dx[n, c, switch] += dL/dy[n, c, i, j]        the switch is the place that the maximum came from
+
+Shapes: x (N, C, H, W), y and switches (N, C, OH, OW); a switch is the index h W + w into its plane, int32. Windows are
+clipped to the image (padding never wins). Ties go to the first maximum in reading order, as in torch and Caffe; a NaN
+wins. `ceil_mode` adds a last window that hangs over the edge, unless it would start in the padding. Where windows
+overlap (3x3, stride 2) several dL/dy can land on one pixel: they add, which is the gradient.
+Slide "Deconv net": "unpooling only modifies locations that originally activated the pooling operation".
+"""
+import numpy as np
+from numba import prange
+
+from ..backend import pick
+from ..errors import ShapeError
+from ..jit import jit
+from .op import Op, check_ndim, pair, shape_of, window_output_size
+
+
+def max_pool2d_forward_ref(x, kernel, stride, padding, out_size):
+    """The definition: look at every pixel of every window."""
+    N, C, H, W = x.shape
+    out = np.empty((N, C, *out_size), x.dtype)
+    switches = np.empty(out.shape, np.int32)
+    for n, c, i, j in np.ndindex(out.shape):
+        top, left = i * stride[0] - padding[0], j * stride[1] - padding[1]
+        best, best_at = -np.inf, -1
+        for h in range(max(top, 0), min(top + kernel[0], H)):
+            for w in range(max(left, 0), min(left + kernel[1], W)):
+                value = x[n, c, h, w]
+                if value > best or best_at < 0 or np.isnan(value):
+                    best, best_at = value, h * W + w
+        out[n, c, i, j], switches[n, c, i, j] = best, best_at
+    return out, switches
+
+
+def max_pool2d_backward_ref(dout, switches, x_size):
+    """The definition: each gradient goes to the pixel that won, and what meets there adds."""
+    N, C = dout.shape[:2]
+    dx = np.zeros((N, C, *x_size), dout.dtype)
+    for n, c, i, j in np.ndindex(dout.shape):
+        at = switches[n, c, i, j]
+        dx[n, c, at // x_size[1], at % x_size[1]] += dout[n, c, i, j]
+    return dx
+
+
+def max_pool2d_forward_cpu(x, kernel, stride, padding, out_size):
+    """Parallel over the planes (n, c); a task writes its own plane of out and switches, so there is no race."""
+    N, C, H, W = x.shape
+    OH, OW = out_size
+    out = np.empty((N, C, OH, OW), x.dtype)
+    switches = np.empty((N, C, OH, OW), np.int32)
+    for plane in prange(N * C):
+        n, c = plane // C, plane % C
+        for i in range(OH):
+            for j in range(OW):
+                top, left = i * stride[0] - padding[0], j * stride[1] - padding[1]
+                best_at = max(top, 0) * W + max(left, 0)
+                best = x[n, c, max(top, 0), max(left, 0)]
+                for h in range(max(top, 0), min(top + kernel[0], H)):
+                    for w in range(max(left, 0), min(left + kernel[1], W)):
+                        value = x[n, c, h, w]
+                        if value > best or np.isnan(value):
+                            best, best_at = value, h * W + w
+                out[n, c, i, j], switches[n, c, i, j] = best, best_at
+    return out, switches
+
+
+def max_pool2d_backward_cpu(dout, switches, x_size):
+    """Parallel over the planes (n, c): switches never leave their plane, so there is no race."""
+    N, C, OH, OW = dout.shape
+    H, W = x_size
+    dx = np.zeros((N, C, H, W), dout.dtype)
+    for plane in prange(N * C):
+        n, c = plane // C, plane % C
+        for i in range(OH):
+            for j in range(OW):
+                at = switches[n, c, i, j]
+                dx[n, c, at // W, at % W] += dout[n, c, i, j]
+    return dx
+
+
+KERNELS = {
+    "ref": {"forward": max_pool2d_forward_ref, "backward": max_pool2d_backward_ref},
+    "cpu": {"forward": jit(max_pool2d_forward_cpu), "backward": jit(max_pool2d_backward_cpu)},
+}
+
+
+class MaxPool2d(Op):
+    @staticmethod
+    def forward(ctx, x, kernel, stride, padding, out_size):
+        out, ctx.switches = pick(KERNELS)["forward"](x, kernel, stride, padding, out_size)
+        ctx.x_size = x.shape[2:]
+        return out, ctx.switches
+
+    @staticmethod
+    def backward(ctx, dout):
+        return (pick(KERNELS)["backward"](dout, ctx.switches, ctx.x_size),)
+
+
+def max_pool2d(x, kernel_size, stride=None, padding=0, ceil_mode=False, return_indices=False):
+    """Take the maximum of each window of `x` (N, C, H, W): Tensor (N, C, OH, OW), with `return_indices` also the switches.
+
+    stride defaults to kernel_size. Raises ShapeError for a padding of more than half the kernel or a kernel that does not fit.
+    """
+    check_ndim("max_pool2d", "x", x, 4, "(N, C, H, W)")
+    kernel = pair("max_pool2d", "kernel_size", kernel_size, 1)
+    stride = kernel if stride is None else pair("max_pool2d", "stride", stride, 1)
+    padding = pair("max_pool2d", "padding", padding, 0)
+    if padding[0] > kernel[0] // 2 or padding[1] > kernel[1] // 2:
+        raise ShapeError(f"max_pool2d: padding {padding} is more than half of kernel_size {kernel}")
+    out_size = window_output_size("max_pool2d", shape_of(x)[2:], kernel, stride, padding, ceil_mode=ceil_mode)
+    out, switches = MaxPool2d.apply(x, kernel=kernel, stride=stride, padding=padding, out_size=out_size)
+    return (out, switches) if return_indices else out

@@ -1,0 +1,69 @@
+"""Op, the base of every differentiable operation, and the checks of arguments that the ops share."""
+from types import SimpleNamespace
+
+from .. import tape
+from ..errors import DtypeError, ShapeError
+from ..tensor import Tensor, as_array
+
+
+class Op:
+    """One operation: `forward(ctx, *arrays, **settings)` and, right below it, `backward(ctx, dout)`.
+
+    forward gets plain arrays (or None), leaves in `ctx` what backward needs, and returns the output array, or a tuple
+    (output, extra arrays that carry no gradient). `ctx.needs_grad[i]` says whether input i wants a gradient, so that
+    nothing is saved or computed in vain. backward returns dL/d(input i) for each input, None where none is wanted.
+    """
+
+    @classmethod
+    def apply(cls, *inputs, **settings):
+        """Run forward on the inputs' arrays and record the op if any input wants a gradient."""
+        arrays = [None if i is None else as_array(i) for i in inputs]
+        dtypes = {a.dtype for a in arrays if a is not None}
+        if len(dtypes) > 1:
+            given = ", ".join(f"{a.dtype} {a.shape}" for a in arrays if a is not None)
+            raise DtypeError(f"{cls.__name__}: all inputs need one dtype, given are {given}; convert with .astype")
+        nodes = tuple(i.node if isinstance(i, Tensor) and tape.recording() else None for i in inputs)
+        ctx = SimpleNamespace(needs_grad=tuple(n is not None for n in nodes))
+        result = cls.forward(ctx, *arrays, **settings)
+        out, *extras = result if isinstance(result, tuple) else (result,)
+        node = tape.Node(cls, ctx, nodes, out.shape) if any(ctx.needs_grad) else None   # else ctx dies here
+        out = Tensor(out, node=node)
+        return (out, *extras) if extras else out
+
+
+def shape_of(x):
+    """Return the shape of a Tensor or of anything array-like."""
+    return x.shape if hasattr(x, "shape") else as_array(x).shape
+
+
+def check_ndim(op, name, x, ndim, layout):
+    """Raise ShapeError unless `x` has `ndim` axes; `layout` says which: "(N, C, H, W)"."""
+    shape = shape_of(x)
+    if len(shape) != ndim:
+        raise ShapeError(f"{op}: {name} has shape {tuple(shape)}, expected {ndim} axes {layout}")
+
+
+def pair(op, name, value, least):
+    """Return `value`, an int or two, as (int, int), each at least `least`."""
+    values = (value, value) if isinstance(value, int) else tuple(value)
+    if len(values) != 2 or any(int(v) != v or v < least for v in values):
+        raise ShapeError(f"{op}: {name} is {value!r}, expected an int or two, each at least {least}")
+    return int(values[0]), int(values[1])
+
+
+def window_output_size(op, size, kernel, stride, padding, dilation=(1, 1), ceil_mode=False):
+    """Return (OH, OW), how many windows fit: floor((size + 2 padding - dilation (kernel - 1) - 1) / stride) + 1.
+
+    With `ceil_mode` a last window that hangs over the edge counts too, unless it would start in the padding beyond it.
+    """
+    out = []
+    for n, k, s, p, d in zip(size, kernel, stride, padding, dilation):
+        room = n + 2 * p - d * (k - 1) - 1
+        count = (room + (s - 1 if ceil_mode else 0)) // s + 1
+        if ceil_mode and (count - 1) * s >= n + p:
+            count -= 1
+        if room < 0 or count < 1:
+            raise ShapeError(f"{op}: a window of {kernel[0]}x{kernel[1]} (dilation {dilation}) does not fit into an input "
+                             f"of {size[0]}x{size[1]} with padding {padding[0]}x{padding[1]}")
+        out.append(count)
+    return tuple(out)

@@ -1,0 +1,155 @@
+"""Every row of op_cases.py through every check: the outside reference, finite differences, cpu against ref, adjoints."""
+import inspect
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import minicnn
+from minicnn import Tensor, ops
+from minicnn.gradcheck import gradcheck
+from op_cases import CASES
+
+GOLDENS = Path(__file__).parent / "goldens" / "ops.npz"
+GRADCHECK_BAR = 1e-6
+
+
+def cases_where(wanted=lambda case: True):
+    return pytest.mark.parametrize("case", [c for c in CASES if wanted(c)], ids=lambda c: c.id)
+
+
+every_case = cases_where()
+referenced_case = cases_where(lambda c: not c.seeded)
+every_backend = pytest.mark.parametrize("backend", ["ref", "cpu"])
+
+
+def run(case, arrays, cotangent=None):
+    """Return (output, gradients of all inputs) of a row on the backend in use."""
+    tensors = [None if a is None else Tensor(a, requires_grad=True) for a in arrays]
+    out = case.run(ops, *tensors)
+    if cotangent is None:
+        cotangent = cotangent_for(out.shape)
+    out.backward(np.asarray(cotangent, out.dtype))
+    return out.data, [None if t is None else t.grad for t in tensors]
+
+
+def cotangent_for(shape):
+    return np.random.RandomState(7).standard_normal(shape)
+
+
+def assert_close(got, expected, tolerance, what):
+    assert got.shape == expected.shape, f"{what}: shape {got.shape}, expected {expected.shape}"
+    scale = max(np.abs(expected).max(), 1e-3) if expected.size else 1
+    error = np.abs(got - expected).max() / scale if expected.size else 0
+    assert error <= tolerance, f"{what}: relative error {error:.2e} > {tolerance:.0e}"
+
+
+@pytest.fixture(scope="module")
+def goldens():
+    with np.load(GOLDENS) as archive:
+        return dict(archive)
+
+
+@every_backend
+@referenced_case
+def test_agrees_with_the_outside_reference(case, backend, goldens):
+    with minicnn.use(backend):
+        out, grads = run(case, case.arrays())
+    assert_close(out, goldens[f"{case.id}/out"], 1e-9, "output")
+    for i, grad in enumerate(grads):
+        if grad is not None:
+            assert_close(grad, goldens[f"{case.id}/grad{i}"], 1e-9, f"gradient of input {i}")
+
+
+@referenced_case
+def test_goldens_are_what_torch_says_today(case, goldens):
+    torch = pytest.importorskip("torch", reason="torch is not installed: the committed goldens stand for it")
+    from make_goldens import torch_results
+    for key, value in torch_results(torch, case).items():
+        assert_close(goldens[key], value, 1e-12, key)
+
+
+@cases_where(lambda c: c.gradcheck)
+def test_gradient_check(case):
+    arrays = case.arrays()
+    given = [i for i, a in enumerate(arrays) if a is not None]
+
+    def function(*tensors):
+        full = [None] * len(arrays)
+        for i, tensor in zip(given, tensors):
+            full[i] = tensor
+        return case.run(ops, *full)
+
+    assert gradcheck(function, [arrays[i] for i in given]) <= GRADCHECK_BAR
+
+
+@every_case
+def test_cpu_agrees_with_ref_in_float32(case):
+    arrays = case.arrays(np.float32)
+    with minicnn.use("ref"):
+        expected, expected_grads = run(case, arrays)
+    with minicnn.use("cpu"):
+        out, grads = run(case, arrays)
+    assert out.dtype == np.float32
+    assert_close(out, expected, 2e-5, "output")
+    for i, (grad, expected_grad) in enumerate(zip(grads, expected_grads)):
+        if expected_grad is not None:
+            assert grad.dtype == np.float32
+            assert_close(grad, expected_grad, 5e-5, f"gradient of input {i}")
+
+
+@every_backend
+@cases_where(lambda c: c.linear)
+def test_adjoint(case, backend):
+    """<A x, y> = <x, A' y> for the inputs in which the op is linear: "filter maps to the transpose of the filter"."""
+    for which in case.linear:
+        arrays = [np.zeros_like(a) if a is not None and i != which and i not in case.linear else a
+                  for i, a in enumerate(case.arrays())]
+        with minicnn.use(backend):
+            y = cotangent_for(case.run(ops, *arrays).shape)
+            ax, grads = run(case, arrays, y)
+        left, right = np.sum(ax * y), np.sum(arrays[which] * grads[which])
+        assert abs(left - right) <= 1e-10 * max(abs(left), 1)
+
+
+@every_backend
+@every_case
+def test_inputs_are_left_alone(case, backend):
+    arrays = case.arrays()
+    kept = [None if a is None else a.copy() for a in arrays]
+    cotangent = None
+    with minicnn.use(backend):
+        cotangent = cotangent_for(case.run(ops, *arrays).shape)
+        kept_cotangent = cotangent.copy()
+        run(case, arrays, cotangent)
+    for a, k in zip(arrays, kept):
+        assert a is None or np.array_equal(a, k)
+    assert np.array_equal(cotangent, kept_cotangent)
+
+
+@every_case
+def test_same_bits_for_any_number_of_threads(case):
+    import numba
+    if numba.config.NUMBA_NUM_THREADS < 2:
+        pytest.skip("one thread is all there is")
+    results = []
+    for threads in (1, numba.config.NUMBA_NUM_THREADS):
+        numba.set_num_threads(threads)
+        try:
+            results.append(run(case, case.arrays(np.float32)))
+        finally:
+            numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
+    (out1, grads1), (out2, grads2) = results
+    assert np.array_equal(out1, out2)
+    assert all(a is None or np.array_equal(a, b) for a, b in zip(grads1, grads2))
+
+
+def test_every_op_has_a_row():
+    public = {name for name in ops.__all__ if inspect.isfunction(getattr(ops, name))}
+    assert public - {c.op for c in CASES} == set()
+
+
+def test_every_op_has_both_rungs_with_the_same_passes():
+    for name in ops.__all__:
+        module = inspect.getmodule(getattr(ops, name))
+        assert module.KERNELS["ref"].keys() == module.KERNELS["cpu"].keys(), module.__name__
