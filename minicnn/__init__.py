@@ -1,7 +1,12 @@
 """minicnn: convolutional networks by hand, and every technique of the lecture "Visualizing CNN" on top of them."""
-from . import ops
-from .tensor import Tensor
+from . import backend, errors, images, nets, nn, ops, tape
 from .backend import use
+from .nets import build
+from .nn import predict
 from .tape import no_grad, relu_rule
+from .tensor import Tensor
+from .weights import load, save
 
-__all__ = ["ops", "Tensor", "use", "no_grad", "relu_rule"]
+__all__ = ["Tensor", "backend", "build", "errors", "images", "load", "nets", "nn", "no_grad", "ops", "predict",
+           "relu_rule", "save", "tape", "use"]
+__version__ = "0.1.0"

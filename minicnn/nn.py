@@ -215,8 +215,9 @@ class Network:
     is no gradient of a weight is computed. `train()` changes all three.
     """
 
-    def __init__(self, architecture, preprocessing=images.Preprocessing(), classes=None, options=None):
+    def __init__(self, architecture, preprocessing=images.Preprocessing(), classes=None, options=None, class_layer=None):
         self.architecture = architecture
+        self._class_layer = class_layer
         self.options = dict(options or {})
         self.preprocessing = preprocessing
         self.classes = classes
@@ -271,6 +272,11 @@ class Network:
         if name not in self.layers:
             raise unknown_name(f"layer of {self.architecture}", name, self.layers)
         return self.layers[name][0]
+
+    @property
+    def class_layer(self):
+        """The layer from which a picture of a class starts: the scores, or maps of the classes before a last ReLU."""
+        return self._class_layer or next(reversed(self.layers))
 
     # --- pictures -------------------------------------------------------------------------------------------------
     def preprocess(self, image, size=None):

@@ -13,7 +13,7 @@ def squeezenet1_1(classes=1000):
     The scores are the spatial mean of the *rectified* conv10, as published: a class that is not seen scores 0 and sends
     no gradient back. Ask for the layer "conv10" where the unrectified maps are wanted.
     """
-    net = Network("squeezenet1_1", options={"classes": classes},
+    net = Network("squeezenet1_1", options={"classes": classes}, class_layer="conv10",
                   preprocessing=Preprocessing(size=224, resize=256, channel_order="BGR", mean=(103.939, 116.779, 123.68)))
     net.add("conv1", Conv2d(3, 64, 3, stride=2))
     net.add("relu_conv1", ReLU())

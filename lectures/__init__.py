@@ -1,0 +1,6 @@
+"""Numbered demo scripts in the order of the deck; `python -m lectures` runs them and leaves a page of pictures.
+
+A lecture is a module NN_name.py with TITLE (the slide's), FORMULA, LOOK_FOR, and three functions:
+`compute(full)` returns a dict of results, `draw(result)` returns {file name: matplotlib Figure}, and `check(result)`
+returns a list of Checks, the figures that prove that the pictures show what they claim.
+"""

@@ -1,0 +1,1 @@
+"""Networks that paint, one file each."""

@@ -1,0 +1,1 @@
+"""Ways of seeing what a network does, one file each."""

@@ -1,0 +1,64 @@
+"""From a neuron back to the image. Slides "Deconv approaches" and "Guided backprop".
+
+    1. Feed image into net.
+    2. Pick a layer, set the gradient there to be all zero except for one 1 for some neuron of interest.
+    3. Backprop to image: by plain backprop, by the deconvnet's rule, or by guided backprop.
+
+The three differ only in what a ReLU passes back (ops/relu.py) and, for the deconvnet, in letting the signal through
+contrast normalisation unchanged. Unpooling through the recorded switches is max_pool2d's backward pass, the transposed
+filter is conv2d's. Where pooling windows overlap, contributions add up, as in the gradient.
+"""
+import numpy as np
+
+from .. import tape
+from ..errors import ShapeError
+from ..tensor import Tensor
+
+
+def unit_seed(activation, unit, value=1.0):
+    """Return an array like `activation` (1, K, h, w) or (1, K), zero but for the neuron `unit` = (channel, row, column).
+
+    A channel alone means the whole map. `value` is what stands there: 1 as on the slide, or "activation" for the
+    neuron's own value, which is what Zeiler and Fergus send back.
+    """
+    data = np.asarray(activation)
+    index = (0, *unit) if isinstance(unit, tuple) else (0, unit)
+    try:
+        chosen = data[index]
+    except IndexError:
+        raise ShapeError(f"unit_seed: there is no unit {unit} in a layer of shape {data.shape}; "
+                         "give (channel, row, column) or a channel") from None
+    seed = np.zeros_like(data)
+    seed[index] = chosen if isinstance(value, str) and value == "activation" else value
+    return seed
+
+
+def strongest_unit(activation):
+    """Return (channel, row, column) of the largest value of `activation` (1, K, h, w)."""
+    return tuple(int(i) for i in np.unravel_index(np.argmax(np.asarray(activation)[0]), np.shape(activation)[1:]))
+
+
+def backproject(net, x, layer, seed, rule="backprop"):
+    """Return the signal (C, H, W) that reaches the image when `seed` is sent back from `layer` under a ReLU rule.
+
+    seed: an array of the layer's shape, or a function that makes it from the layer's activation (Tensor). rule:
+    "backprop" (the gradient), "deconvnet" or "guided". The network and x are left as they are.
+    """
+    image = Tensor(np.asarray(x), requires_grad=True)
+    activation = net.activations(image, upto=layer)[layer]
+    with tape.relu_rule(rule):
+        activation.backward(seed(activation) if callable(seed) else seed)
+    return image.grad[0]
+
+
+def class_seed(activation, class_index):
+    """Return the seed of a class's score at the network's `class_layer`: 1, spread evenly where the class has a map."""
+    maps = np.asarray(activation)[0, class_index]
+    return unit_seed(activation, class_index, 1.0 / maps.size)
+
+
+def as_picture(signal, channel_order="RGB", percentile=99.5):
+    """Return a signal (3, H, W) as a picture (H, W, 3) in 0..1: grey is zero, the `percentile` of magnitudes full colour."""
+    top = max(np.percentile(np.abs(signal), percentile), 1e-30)
+    picture = np.clip(0.5 + signal / (2 * top), 0, 1).transpose(1, 2, 0)
+    return picture[..., ::-1] if channel_order == "BGR" else picture

@@ -1,0 +1,72 @@
+"""Raw weights as pictures. Slide "Visualize the filters/kernels (raw weights)".
+
+    pixel = (w - min w) / (max w - min w)        per filter, as the ConvNetJS demo draws them
+
+A filter of the first layer, (3, KH, KW), is a small colour picture. A filter of a higher layer, (C, KH, KW), is one grey
+tile per input channel, scaled over the whole filter, so that its tiles can be compared.
+"""
+import numpy as np
+
+from ..errors import ShapeError
+
+SCALINGS = ("filter", "global", "symmetric")
+
+
+def scale_filters(weight, scaling="filter"):
+    """Return `weight` (F, C, KH, KW) moved into 0..1; same shape.
+
+    "filter": each filter from its own minimum to its maximum. "global": all by one minimum and maximum, so that strong
+    filters look strong. "symmetric": each filter about 0 by its largest magnitude, so that grey (0.5) means weight 0.
+    """
+    weight = np.asarray(weight, np.float64)
+    if weight.ndim != 4:
+        raise ShapeError(f"scale_filters: weight has shape {weight.shape}, expected 4 axes (F, C, KH, KW)")
+    if scaling not in SCALINGS:
+        raise ShapeError(f"scale_filters: scaling {scaling!r} is unknown; choose one of {SCALINGS}")
+    axes = None if scaling == "global" else (1, 2, 3)
+    low, high = weight.min(axes, keepdims=True), weight.max(axes, keepdims=True)
+    if scaling == "symmetric":
+        high = np.maximum(np.abs(low), np.abs(high))
+        low = -high
+    flat = high <= low
+    return np.where(flat, 0.5, (weight - low) / np.where(flat, 1, high - low))
+
+
+def colour_tiles(weight, channel_order="RGB", scaling="filter"):
+    """Return the filters of a first layer (F, 3, KH, KW) as colour pictures (F, KH, KW, 3) in 0..1, red first."""
+    if np.ndim(weight) != 4 or np.shape(weight)[1] != 3:
+        raise ShapeError(f"colour_tiles: weight has shape {np.shape(weight)}, expected (F, 3, KH, KW)")
+    tiles = scale_filters(weight, scaling).transpose(0, 2, 3, 1)
+    return tiles[..., ::-1] if channel_order == "BGR" else tiles
+
+
+def grey_tiles(weight, scaling="filter"):
+    """Return the filters of any layer (F, C, KH, KW) as one grey tile per input channel, (F, C, KH, KW) in 0..1."""
+    return scale_filters(weight, scaling)
+
+
+def enlarge(tiles, factor):
+    """Return tiles (..., h, w) or colour tiles (..., h, w, 3) with every weight drawn as factor x factor pixels."""
+    axes = (-3, -2) if tiles.shape[-1] == 3 and tiles.ndim >= 4 else (-2, -1)
+    for axis in axes:
+        tiles = np.repeat(tiles, factor, axis=axis)
+    return tiles
+
+
+def order_by_energy(weight):
+    """Return the order of the filters from the largest sum of squared weights to the smallest."""
+    return np.argsort(-(np.asarray(weight, np.float64) ** 2).sum((1, 2, 3)), kind="stable")
+
+
+def roughness(weight):
+    """Return how much neighbouring weights differ, per filter: sum of squared differences / (2 sum of squares).
+
+    The mean is taken off first. Independent random weights come out near 1; smooth (learned) filters well below.
+    """
+    w = np.asarray(weight, np.float64)
+    w = w - w.mean((2, 3), keepdims=True)
+    down, right = np.diff(w, axis=2), np.diff(w, axis=3)
+    n_down, n_right = down[0, 0].size, right[0, 0].size
+    mean_difference = ((down ** 2).sum((1, 2, 3)) + (right ** 2).sum((1, 2, 3))) / (n_down + n_right)
+    variance = (w ** 2).sum((1, 2, 3)) / (w[0, 0].size - 1)
+    return mean_difference / np.maximum(2 * variance, 1e-30)

@@ -1,0 +1,136 @@
+"""The networks: shapes, published parameter counts, names, and (where torch is installed) equality with torch."""
+import numpy as np
+import pytest
+
+import minicnn
+from minicnn import nn
+from minicnn.errors import MinicnnError, ShapeError, UnknownNameError
+
+# name -> (parameters as published, layer and its shape at the usual input)
+NETS = {
+    "squeezenet1_1": (1_235_496, "fire5/concat", (1, 256, 27, 27)),
+    "alexnet": (60_965_224, "pool5", (1, 256, 6, 6)),
+    "caffenet": (60_965_224, "norm2", (1, 256, 13, 13)),
+    "alexnet_torchvision": (61_100_840, "pool5", (1, 256, 6, 6)),
+    "vgg16": (138_357_544, "conv5_3", (1, 512, 14, 14)),
+    "vgg19": (143_667_240, "conv4_4", (1, 512, 28, 28)),
+    "googlenet": (6_998_552, "inception_4c/output", (1, 512, 14, 14)),
+    "zfnet": (62_357_608, "pool5", (1, 256, 6, 6)),
+    "allcnn_c": (1_369_738, "conv7", (1, 192, 6, 6)),
+    "allcnn_imagenet": (9_463_912, "conv9", (1, 384, 6, 6)),
+    "convnetjs_cifar10": (22_466, "pool3", (1, 20, 4, 4)),
+    "lenet": (431_080, "conv2", (1, 50, 8, 8)),
+}
+
+
+def test_every_architecture_is_in_the_table():
+    assert set(NETS) == set(minicnn.nets.NAMES)
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_parameter_count_and_shapes(name):
+    count, layer, shape = NETS[name]
+    net = minicnn.build(name, rng=None)
+    assert sum(p.size for p in net.parameters().values()) == count
+    size = net.preprocessing.size
+    x = np.zeros((1, len(net.preprocessing.mean), size, size), np.float32)
+    with minicnn.no_grad():
+        activations = net.activations(x, upto=None if count < 5e7 else layer)
+    assert activations[layer].shape == shape
+    if count < 5e7:
+        assert next(reversed(activations.values())).shape == (1, 10 if size < 200 else 1000)
+
+
+@pytest.mark.parametrize("name", ["squeezenet1_1", "alexnet", "caffenet", "alexnet_torchvision", "vgg16", "googlenet"])
+@pytest.mark.parametrize("rule", minicnn.tape.RELU_RULES)
+def test_random_weights_agree_with_torch(name, rule):
+    pytest.importorskip("torch", reason="torch is not installed")
+    if rule == "deconvnet" and name in ("alexnet", "caffenet", "googlenet"):
+        pytest.skip("the deconvnet passes contrast normalisation by, which this torch reference does not")
+    from torch_nets import scores_and_gradient
+    net = minicnn.build(name, rng=3)
+    size = net.preprocessing.size
+    x = minicnn.Tensor(np.random.RandomState(1).uniform(-100, 100, (1, 3, size, size)), requires_grad=True)
+    scores, gradient, winner = scores_and_gradient(net, x.data, rule=rule)
+    ours = net(x)
+    seed = np.zeros_like(scores)
+    seed[0, winner] = 1
+    with minicnn.relu_rule(rule):
+        ours.backward(seed)
+    assert np.abs(ours.data - scores).max() / np.abs(scores).max() <= 1e-4
+    assert np.linalg.norm(x.grad[0] - gradient) / np.linalg.norm(gradient) <= 1e-4
+
+
+def test_same_seed_same_weights():
+    a, b, c = (minicnn.build("lenet", rng=seed).parameters()["conv1/weight"].data for seed in (0, 0, 1))
+    assert np.array_equal(a, b) and not np.array_equal(a, c)
+
+
+def small_net():
+    return nn.Sequential({"conv1": nn.Conv2d(2, 3, 3, padding=1), "bn1": nn.BatchNorm2d(3), "relu1": nn.ReLU(),
+                          "drop1": nn.Dropout(0.5), "flatten": nn.Flatten(), "fc": nn.Linear(48, 4)}).initialise(0)
+
+
+def test_weights_are_frozen_until_train():
+    net, x = small_net(), minicnn.Tensor(np.random.RandomState(0).standard_normal((2, 2, 4, 4)), requires_grad=True)
+    net(x).sum().backward()
+    assert x.grad is not None and all(p.grad is None for p in net.parameters().values())
+    net.train(rng=0)
+    net(x).sum().backward()
+    assert all(p.grad is not None for p in net.parameters().values())
+    net.eval()
+    assert not any(p.requires_grad for p in net.parameters().values())
+
+
+def test_batch_norm_layer_stores_the_statistics_that_its_op_returns():
+    net, x = small_net(), np.random.RandomState(0).standard_normal((4, 2, 4, 4)).astype(np.float32)
+    before = net.buffers()["bn1/running_mean"]
+    net(x)
+    assert net.buffers()["bn1/running_mean"] is before
+    net.train(rng=0)(x)
+    after = net.buffers()["bn1/running_mean"]
+    mean = net.activations(x, upto="conv1")["conv1"].data.mean((0, 2, 3))
+    np.testing.assert_allclose(after, 0.1 * mean, rtol=1e-5)
+
+
+def test_dropout_follows_the_rng_given_to_train():
+    net, x = small_net(), np.ones((1, 2, 4, 4), np.float32)
+    a, b, c = (net.train(rng=seed)(x).data for seed in (0, 0, 1))
+    assert np.array_equal(a, b) and not np.array_equal(a, c)
+
+
+def test_activations_are_on_one_tape_and_stop_where_told():
+    net = minicnn.build("squeezenet1_1", rng=0)
+    x = minicnn.Tensor(np.random.RandomState(0).uniform(-100, 100, (1, 3, 64, 64)), requires_grad=True)
+    activations = net.activations(x, upto="fire3/concat")
+    assert list(activations)[0] == "conv1" and list(activations)[-1] == "fire3/concat"
+    activations["fire3/concat"].backward(np.ones(activations["fire3/concat"].shape))
+    first = x.grad
+    activations["fire2/concat"].backward(np.ones(activations["fire2/concat"].shape))
+    assert np.abs(first).max() > 0 and not np.array_equal(first, x.grad)
+
+
+def test_call_equals_the_last_activation():
+    net = minicnn.build("googlenet", rng=0)
+    x = np.random.RandomState(0).uniform(-100, 100, (1, 3, 224, 224)).astype(np.float32)
+    assert np.array_equal(net(x).data, next(reversed(net.activations(x).values())).data)
+
+
+@pytest.mark.parametrize("call, fragment", [
+    (lambda: minicnn.build("vgg61"), "did you mean 'vgg16'"),
+    (lambda: minicnn.build("lenet").activations(np.zeros((1, 1, 28, 28)), upto="conv3"), "did you mean 'conv"),
+    (lambda: minicnn.build("lenet")(np.zeros((1, 3, 28, 28))), "layer 'conv1': conv2d: x has 3 channels, w expects 1"),
+    (lambda: minicnn.build("lenet")(np.zeros((28, 28))), "expected 4 axes"),
+    (lambda: minicnn.build("lenet")(np.zeros((1, 1, 40, 40))), "layer 'ip1'"),
+    (lambda: minicnn.build("lenet")(np.zeros((1, 1, 28, 28), complex)), "complex"),
+    (lambda: minicnn.build("lenet").set_array("conv1/weight", np.zeros((1, 2))), "has shape (20, 1, 5, 5)"),
+    (lambda: minicnn.build("lenet").set_array("conv1/wait", np.zeros((1, 2))), "did you mean 'weight'"),
+])
+def test_wrong_use_gets_one_clear_sentence(call, fragment):
+    with pytest.raises(MinicnnError) as error:
+        call()
+    assert fragment in str(error.value)
+
+
+def test_errors_are_also_what_python_users_expect():
+    assert issubclass(ShapeError, ValueError) and issubclass(UnknownNameError, LookupError)

@@ -1,0 +1,120 @@
+"""The networks once more, written with torch.nn.functional and none of our code: the outside reference of the nets' tests."""
+import torch
+import torch.nn.functional as F
+
+
+class GuidedReLU(torch.autograd.Function):
+    """The three rules of the slide, as torch users write them."""
+
+    @staticmethod
+    def forward(ctx, x, rule):
+        ctx.save_for_backward(x)
+        ctx.rule = rule
+        return x.clamp(min=0)
+
+    @staticmethod
+    def backward(ctx, grad):
+        x, = ctx.saved_tensors
+        if ctx.rule == "deconvnet":
+            return grad.clamp(min=0), None
+        if ctx.rule == "guided":
+            return grad.clamp(min=0) * (x > 0), None
+        return grad * (x > 0), None
+
+
+class TorchNet:
+    """Scores of one of our networks from its weights `p` {"layer/weight": array}; rule: what each ReLU passes back."""
+
+    def __init__(self, p, rule="backprop"):
+        self.p = {k: torch.tensor(v) for k, v in p.items()}
+        self.rule = rule
+
+    def relu(self, x):
+        return GuidedReLU.apply(x, self.rule)
+
+    def conv(self, name, x, **settings):
+        return F.conv2d(x, self.p[f"{name}/weight"], self.p[f"{name}/bias"], **settings)
+
+    def cr(self, name, x, **settings):
+        return self.relu(self.conv(name, x, **settings))
+
+    def fc(self, name, x):
+        return F.linear(x, self.p[f"{name}/weight"], self.p[f"{name}/bias"])
+
+    def classifier(self, x):
+        x = self.relu(self.fc("fc6", x.flatten(1)))
+        return self.fc("fc8", self.relu(self.fc("fc7", x)))
+
+    def fire(self, name, x):
+        s = self.cr(f"{name}/squeeze1x1", x)
+        return torch.cat([self.cr(f"{name}/expand1x1", s), self.cr(f"{name}/expand3x3", s, padding=1)], 1)
+
+    def squeezenet1_1(self, x):
+        x = F.max_pool2d(self.cr("conv1", x, stride=2), 3, 2, ceil_mode=True)
+        x = F.max_pool2d(self.fire("fire3", self.fire("fire2", x)), 3, 2, ceil_mode=True)
+        x = F.max_pool2d(self.fire("fire5", self.fire("fire4", x)), 3, 2, ceil_mode=True)
+        for number in (6, 7, 8, 9):
+            x = self.fire(f"fire{number}", x)
+        return self.cr("conv10", x).mean((2, 3))
+
+    def lrn(self, x):
+        return F.local_response_norm(x, 5, 1e-4, 0.75, 1.0)
+
+    def alexnet(self, x):
+        x = F.max_pool2d(self.lrn(self.cr("conv1", x, stride=4)), 3, 2, ceil_mode=True)
+        x = F.max_pool2d(self.lrn(self.cr("conv2", x, padding=2, groups=2)), 3, 2, ceil_mode=True)
+        x = self.cr("conv3", x, padding=1)
+        x = self.cr("conv4", x, padding=1, groups=2)
+        return self.classifier(F.max_pool2d(self.cr("conv5", x, padding=1, groups=2), 3, 2, ceil_mode=True))
+
+    def caffenet(self, x):
+        x = self.lrn(F.max_pool2d(self.cr("conv1", x, stride=4), 3, 2, ceil_mode=True))
+        x = self.lrn(F.max_pool2d(self.cr("conv2", x, padding=2, groups=2), 3, 2, ceil_mode=True))
+        x = self.cr("conv3", x, padding=1)
+        x = self.cr("conv4", x, padding=1, groups=2)
+        return self.classifier(F.max_pool2d(self.cr("conv5", x, padding=1, groups=2), 3, 2, ceil_mode=True))
+
+    def alexnet_torchvision(self, x):
+        x = F.max_pool2d(self.cr("conv1", x, stride=4, padding=2), 3, 2)
+        x = F.max_pool2d(self.cr("conv2", x, padding=2), 3, 2)
+        for number in (3, 4, 5):
+            x = self.cr(f"conv{number}", x, padding=1)
+        return self.classifier(F.adaptive_avg_pool2d(F.max_pool2d(x, 3, 2), 6))
+
+    def vgg(self, x, depths):
+        for block, depth in enumerate(depths, start=1):
+            for number in range(1, depth + 1):
+                x = self.cr(f"conv{block}_{number}", x, padding=1)
+            x = F.max_pool2d(x, 2)
+        return self.classifier(x)
+
+    def vgg16(self, x):
+        return self.vgg(x, (2, 2, 3, 3, 3))
+
+    def inception(self, name, x):
+        return torch.cat([
+            self.cr(f"{name}/1x1", x),
+            self.cr(f"{name}/3x3", self.cr(f"{name}/3x3_reduce", x), padding=1),
+            self.cr(f"{name}/5x5", self.cr(f"{name}/5x5_reduce", x), padding=2),
+            self.cr(f"{name}/pool_proj", F.max_pool2d(x, 3, 1, 1))], 1)
+
+    def googlenet(self, x):
+        x = self.lrn(F.max_pool2d(self.cr("conv1/7x7_s2", x, stride=2, padding=3), 3, 2, ceil_mode=True))
+        x = self.lrn(self.cr("conv2/3x3", self.cr("conv2/3x3_reduce", x), padding=1))
+        x = F.max_pool2d(x, 3, 2, ceil_mode=True)
+        x = F.max_pool2d(self.inception("inception_3b", self.inception("inception_3a", x)), 3, 2, ceil_mode=True)
+        for module in "abcde":
+            x = self.inception(f"inception_4{module}", x)
+        x = F.max_pool2d(x, 3, 2, ceil_mode=True)
+        x = self.inception("inception_5b", self.inception("inception_5a", x))
+        return self.fc("loss3/classifier", F.avg_pool2d(x, 7, 1).flatten(1))
+
+
+def scores_and_gradient(net, x, class_index=None, rule="backprop"):
+    """Return (scores, gradient of the class's score down to x, class) of one of our networks' weights, all by torch."""
+    reference = TorchNet({k: v.data for k, v in net.parameters().items()}, rule)
+    image = torch.tensor(x, requires_grad=True)
+    scores = getattr(reference, net.architecture)(image)
+    class_index = int(scores[0].argmax()) if class_index is None else class_index
+    scores[0, class_index].backward()
+    return scores.detach().numpy(), image.grad.numpy(), class_index
