@@ -34,8 +34,9 @@ def draw(result):
         row[0].imshow(picture)
         row[0].add_patch(_rectangle(6, 6, *state.window))
         row[0].set_title(f"(a) input, and the {state.window[0]}×{state.window[1]} square")
+        name = short(result["classes"][shown["class"]])
         for ax, values, title in ((row[1], state.activation, f"(b) strongest map of {LAYER} ({state.channel})"),
-                                  (row[2], state.probability, f"(d) probability of “{short(result['classes'][shown['class']])}”")):
+                                  (row[2], state.probability, f"(d) probability of “{name}”")):
             ax.imshow(picture.mean(axis=2), cmap="gray")
             drawn = ax.imshow(values, extent=_extent(state), cmap="turbo", alpha=0.7, interpolation="bilinear")
             ax.set_title(title)

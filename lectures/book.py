@@ -41,7 +41,8 @@ def write(folder, sections, heading):
     page = (f'<!doctype html>\n<html lang="en"><meta charset="utf-8">\n'
             f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
             f"<title>minicnn: Visualizing CNN</title>\n<style>{STYLE}</style>\n<h1>Visualizing CNN</h1>\n"
-            f'<p class="small">{_text(heading)}</p>\n<ol>\n{contents}</ol>\n' + "\n".join(_section(s) for s in sections) + "</html>\n")
+            f'<p class="small">{_text(heading)}</p>\n<ol>\n{contents}</ol>\n'
+            + "\n".join(_section(s) for s in sections) + "</html>\n")
     with replacing(path) as temporary:
         Path(temporary).write_text(page, encoding="utf-8")
     return path
@@ -50,7 +51,7 @@ def write(folder, sections, heading):
 def _section(s):
     pictures = "".join(f'<p><a href="{p}"><img src="{p}" alt="{_text(s.title)}: {_text(Path(p).stem)}"></a></p>\n'
                        for p in s.pictures)
-    rows = "".join(f'<tr><td class="{"pass" if c.passed else "fail"}">{"pass" if c.passed else "FAIL"}</td><td>{_text(c.what)}</td>'
+    rows = "".join(f'<tr><td class="{_mark(c)}">{_mark(c).upper()}</td><td>{_text(c.what)}</td>'
                    f"<td>{c.value:.4g}</td><td>{_text(c.bar)}</td></tr>\n" for c in s.checks)
     table = f"<table><tr><th></th><th>checked</th><th>measured</th><th>bar</th></tr>\n{rows}</table>\n" if rows else ""
     error = f'<p class="fail">{_text(s.error)}</p>\n' if s.error else ""
@@ -58,8 +59,9 @@ def _section(s):
             f'{pictures}{error}{table}<p class="small">lectures/{s.name}.py, {s.seconds:.1f} s</p>\n')
 
 
-def _mark(section):
-    return "pass" if section.passed else "fail"
+def _mark(judged):
+    """Return "pass" or "fail" for a Section or a Check."""
+    return "pass" if judged.passed else "fail"
 
 
 def _text(text):

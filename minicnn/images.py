@@ -175,7 +175,8 @@ def _picture(function, image):
 def _size(what, size):
     """Return `size`, an int or two, as (height, width)."""
     values = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
-    if len(values) != 2 or not all(isinstance(v, (int, np.integer)) and v >= 1 for v in values):
+    whole = all(isinstance(v, (int, np.integer)) and v is not True for v in values)
+    if len(values) != 2 or not whole or min(values) < 1:
         raise ImageError(f"{what}: size is {size!r}, expected a whole number of pixels or (height, width)")
     return int(values[0]), int(values[1])
 
@@ -196,12 +197,12 @@ class Preprocessing:
     std: tuple = (1.0, 1.0, 1.0)
 
     def __post_init__(self):
-        if self.channel_order not in CHANNELS:
+        if self.channel_order not in tuple(CHANNELS):
             raise ImageError(f"Preprocessing: channel_order is {self.channel_order!r}, "
                              "expected 'RGB', 'BGR' or 'GRAY'")
         size = _size("Preprocessing", self.size)
         if max(size) > MAX_SIZE or self.resize is not None and max(_size("Preprocessing", self.resize)) > MAX_SIZE:
-            raise ImageError(f"Preprocessing: size {self.size!r}, resize {self.resize!r}; expected at most {MAX_SIZE}")
+            raise ImageError(f"Preprocessing: size {self.size!r}, resize {self.resize!r}; {MAX_SIZE} is the limit")
         if self.resize is not None and not isinstance(self.resize, (int, np.integer)):
             raise ImageError(f"Preprocessing: resize is {self.resize!r}, expected the shorter side's length or None")
         scale, = _numbers("scale", [self.scale], 1)

@@ -7,7 +7,8 @@ import numpy as np
 
 from . import images, ops, tape
 from .errors import ShapeError, unknown_name
-from .tensor import Tensor
+from .ops.op import pair
+from .tensor import Tensor, as_array
 
 
 class Layer:
@@ -41,7 +42,7 @@ class Conv2d(Layer):
 
     def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1, bias=True):
         super().__init__()
-        kernel = ops.pair("Conv2d", "kernel_size", kernel_size, 1)
+        kernel = pair("Conv2d", "kernel_size", kernel_size, 1)
         self.settings = dict(stride=stride, padding=padding, dilation=dilation, groups=groups)
         shape = (out_channels, in_channels // groups, *kernel)
         self.fan_in = shape[1] * shape[2] * shape[3]
@@ -58,7 +59,7 @@ class ConvTranspose2d(Layer):
 
     def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0, output_padding=0, groups=1):
         super().__init__()
-        kernel = ops.pair("ConvTranspose2d", "kernel_size", kernel_size, 1)
+        kernel = pair("ConvTranspose2d", "kernel_size", kernel_size, 1)
         self.settings = dict(stride=stride, padding=padding, output_padding=output_padding, groups=groups)
         self.fan_in = in_channels // groups * kernel[0] * kernel[1]
         self.parameters["weight"] = Tensor(np.zeros((in_channels, out_channels // groups, *kernel), np.float32))
@@ -240,7 +241,7 @@ class Network:
     def __call__(self, x):
         """Return the last layer's output for a batch x (N, C, H, W): the scores (N, classes), before any softmax."""
         last_use = {source: name for name, (_, inputs) in self.layers.items() for source in inputs}
-        values = {"data": x}
+        values = {"data": self._input(x)}
         for name, out in self._run(values):
             for source in self.layers[name][1]:     # let go of what no later layer reads
                 if last_use[source] == name:
@@ -251,12 +252,21 @@ class Network:
         """Return every layer's output as an ordered dict name -> Tensor, all on one tape; `upto` is the last to run."""
         if upto is not None:
             self.layer(upto)
-        values = {"data": x}
+        values = {"data": self._input(x)}
         for name, _ in self._run(values):
             if name == upto:
                 break
         del values["data"]
         return values
+
+    @property
+    def dtype(self):
+        """The dtype of the weights, in which the network computes: float32 unless somebody changed it."""
+        return next((p.dtype for p in self.parameters().values()), np.dtype(np.float32))
+
+    def _input(self, x):
+        """Return x as a Tensor; a plain array or list gets the network's dtype."""
+        return x if isinstance(x, Tensor) else Tensor(as_array(x).astype(self.dtype, copy=False))
 
     def _run(self, values):
         """Run layer after layer on the dict `values`, which holds the inputs by name; yield (name, output)."""

@@ -1,4 +1,4 @@
-"""Write tests/goldens/ops.npz: what torch says for every row of op_cases.py, in float64.
+"""Write the goldens: what torch says for every row of op_cases.py (ops.npz, float64) and of SqueezeNet (squeezenet.npz).
 
     pip install torch==2.13.0; python tests/make_goldens.py
 """
@@ -24,6 +24,19 @@ def torch_results(torch, case):
     return results
 
 
+def squeezenet_results():
+    """Return the crop of a shipped photograph, torch's scores for it and the top class's gradients (every 7th pixel)."""
+    import minicnn
+    from torch_nets import scores_and_gradient
+    net = minicnn.load("squeezenet1_1")
+    x = net.preprocess(TESTS.parent / "lectures" / "images" / "coffee.jpg")
+    results = {"crop": net.deprocess(x)}
+    for rule in minicnn.tape.RELU_RULES:
+        results["scores"], gradient, results["winner"] = scores_and_gradient(net, x.data, rule=rule)
+        results[rule] = gradient[:, :, ::7, ::7]
+    return results
+
+
 def main():
     import torch
 
@@ -33,6 +46,7 @@ def main():
         if not case.seeded:
             results.update(torch_results(torch, case))
     np.savez_compressed(TESTS / "goldens" / "ops.npz", **results)
+    np.savez_compressed(TESTS / "goldens" / "squeezenet.npz", **squeezenet_results())
     print(f"{len(results)} arrays of {len(CASES)} rows, torch {torch.__version__}")
 
 

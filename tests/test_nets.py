@@ -1,6 +1,10 @@
 """The networks: shapes, published parameter counts, names, and (where torch is installed) equality with torch."""
+import io
+from pathlib import Path
+
 import numpy as np
 import pytest
+from PIL import Image
 
 import minicnn
 from minicnn import nn
@@ -59,6 +63,51 @@ def test_random_weights_agree_with_torch(name, rule):
         ours.backward(seed)
     assert np.abs(ours.data - scores).max() / np.abs(scores).max() <= 1e-4
     assert np.linalg.norm(x.grad[0] - gradient) / np.linalg.norm(gradient) <= 1e-4
+
+
+@pytest.fixture(scope="module")
+def squeezenet_golden():
+    with np.load(Path(__file__).parent / "goldens" / "squeezenet.npz") as archive:
+        return dict(archive)
+
+
+@pytest.mark.parametrize("rule", minicnn.tape.RELU_RULES)
+def test_squeezenet_on_a_photograph_agrees_with_torch(squeezenet_golden, rule):
+    """The real weights, scores and gradients of the top class under each rule, against torch's of the same crop."""
+    net = minicnn.load("squeezenet1_1")
+    x = net.preprocess(squeezenet_golden["crop"])
+    scores = net(x)
+    seed = np.zeros(scores.shape)
+    seed[0, int(squeezenet_golden["winner"])] = 1
+    with minicnn.relu_rule(rule):
+        scores.backward(seed)
+    expected, gradient = squeezenet_golden["scores"], squeezenet_golden[rule]
+    assert np.abs(scores.data - expected).max() / np.abs(expected).max() <= 1e-4
+    assert np.linalg.norm(x.grad[:, :, ::7, ::7] - gradient) / np.linalg.norm(gradient) <= 1e-4
+    assert net.classes[int(squeezenet_golden["winner"])] == "espresso"
+
+
+def test_the_crop_of_the_shipped_photograph_is_the_goldens(squeezenet_golden):
+    net = minicnn.build("squeezenet1_1", rng=None)
+    crop = net.deprocess(net.preprocess(Path(__file__).parent.parent / "lectures" / "images" / "coffee.jpg"))
+    assert np.abs(crop.astype(int) - squeezenet_golden["crop"]).max() <= 3      # decoders of JPEG may differ by a little
+
+
+@pytest.mark.parametrize("size, top1, top5", [(224, 607, 825), (227, 620, 845)])
+def test_squeezenet_on_the_imagenet_samples(data_dir, size, top1, top5):
+    """60.7 % and 82.5 %, 62.0 % and 84.5 %: another framework's figures for the same weights, exactly."""
+    h5py = pytest.importorskip("h5py")
+    if not (data_dir / "imagenet_samples.h5").exists():
+        pytest.skip("imagenet_samples.h5 is not here")
+    net, right1, right5 = minicnn.load("squeezenet1_1"), 0, 0
+    with h5py.File(data_dir / "imagenet_samples.h5") as file, minicnn.no_grad():
+        for start in range(0, 1000, 20):
+            pictures = [Image.open(io.BytesIO(j.tobytes())) for j in file["jpeg"][start:start + 20]]
+            x = np.concatenate([net.preprocess(p, size=size).data for p in pictures])
+            order = np.argsort(-net(x).data, axis=1)
+            hits = order == file["class_index"][start:start + 20][:, None]
+            right1, right5 = right1 + hits[:, 0].sum(), right5 + hits[:, :5].sum()
+    assert (right1, right5) == (top1, top5)
 
 
 def test_same_seed_same_weights():
@@ -123,6 +172,7 @@ def test_call_equals_the_last_activation():
     (lambda: minicnn.build("lenet")(np.zeros((28, 28))), "expected 4 axes"),
     (lambda: minicnn.build("lenet")(np.zeros((1, 1, 40, 40))), "layer 'ip1'"),
     (lambda: minicnn.build("lenet")(np.zeros((1, 1, 28, 28), complex)), "complex"),
+    (lambda: minicnn.build("lenet")(minicnn.Tensor(np.zeros((1, 1, 28, 28)))), "one dtype"),
     (lambda: minicnn.build("lenet").set_array("conv1/weight", np.zeros((1, 2))), "has shape (20, 1, 5, 5)"),
     (lambda: minicnn.build("lenet").set_array("conv1/wait", np.zeros((1, 2))), "did you mean 'weight'"),
 ])

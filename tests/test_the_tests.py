@@ -65,7 +65,7 @@ def survives(case, goldens):
             for backend in ("ref", "cpu"):
                 test_ops.test_agrees_with_the_outside_reference(case, backend, goldens)
         if case.gradcheck:
-            test_ops.test_gradient_check(case)
+            test_ops.test_gradient_check(case, {})
         for backend in ("ref", "cpu"):
             test_ops.test_inputs_are_left_alone(case, backend)
     except Exception:       # a crash finds a mistake as well as a failed comparison
@@ -81,12 +81,13 @@ def goldens():
 
 @pytest.mark.parametrize("module, function, old, new, what", MUTANTS,
                          ids=[f"{m.rpartition('.')[2]}.{f}: {w}" for m, f, _, _, w in MUTANTS])
-def test_planted_mistake_is_caught(monkeypatch, goldens, module, function, old, new, what):
+def test_planted_mistake_is_caught(monkeypatch, goldens, planted, module, function, old, new, what):
     rows = rows_of(module)
     assert rows, f"no row of op_cases.py runs {module}"
     plant(monkeypatch, module, function, old, new)
     with np.errstate(all="ignore"):
-        assert not all(survives(case, goldens) for case in rows), f"nothing noticed: {what}"
+        caught = planted[module, function, old, new] = not all(survives(case, goldens) for case in rows)
+    assert caught, f"nothing noticed: {what}"
 
 
 def test_the_unchanged_ops_survive(goldens):

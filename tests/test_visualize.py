@@ -67,7 +67,8 @@ def test_occlusion_equals_brute_force(linear_net):
         scores = linear_net(occluded).data[0]
         assert state.probability[r, c] == pytest.approx(np.exp(scores[2]) / np.exp(scores).sum(), rel=1e-5)
         assert state.best[r, c] == scores.argmax()
-        assert state.activation[r, c] == pytest.approx(linear_net.activations(occluded)["conv1"].data[0, state.channel].sum(), rel=1e-4)
+        feature_map = linear_net.activations(occluded)["conv1"].data[0, state.channel]
+        assert state.activation[r, c] == pytest.approx(feature_map.sum(), rel=1e-4)
 
 
 def test_occluding_disjoint_windows_of_a_linear_score_adds_up(linear_net):
@@ -121,7 +122,7 @@ def cat(squeezenet):
 def test_backprop_is_the_gradient(squeezenet, cat):
     layer, unit = "fire3/concat", (5, 20, 20)
     gradient = backproject(squeezenet, cat, layer, lambda a: unit_seed(a, unit))
-    step = 0.5 * gradient / np.abs(gradient).max()
+    step = 0.02 * gradient / np.abs(gradient).max()
 
     def value(data):
         return float(squeezenet.activations(data, upto=layer)[layer].data[(0, *unit)])
@@ -151,7 +152,6 @@ def test_rules_coincide_where_all_is_positive():
 
 
 def test_a_unit_reaches_its_receptive_field_and_no_further(squeezenet, cat):
-    signal = backproject(squeezenet, cat, "relu_conv1", lambda a: unit_seed(a, (3, 10, 12)) + 1e-30)
     signal = backproject(squeezenet, cat, "conv1", lambda a: unit_seed(a, (3, 10, 12)))
     rows, columns = np.nonzero(np.abs(signal).max(0))
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (20, 22, 24, 26)
@@ -159,11 +159,7 @@ def test_a_unit_reaches_its_receptive_field_and_no_further(squeezenet, cat):
 
 def test_guided_signal_above_a_relu_is_never_negative(squeezenet, cat):
     activations = squeezenet.activations(cat, upto="fire5/concat")
-    below = activations["relu_conv1"].retain_grad()
-    with minicnn.relu_rule("guided"):
-        activations["fire5/concat"].backward(unit_seed(activations["fire5/concat"], 7))
     conv1 = activations["conv1"].retain_grad()
-    below.grad = None
     with minicnn.relu_rule("guided"):
         activations["fire5/concat"].backward(unit_seed(activations["fire5/concat"], 7))
     assert conv1.grad.min() >= 0 and conv1.grad.max() > 0
@@ -183,7 +179,8 @@ def test_saliency_of_a_linear_score_is_its_weights(linear_net):
     assert found.shape == (8, 8) and np.allclose(found, other, rtol=1e-4)
     step = np.zeros((1, 3, 8, 8), np.float32)
     step[0, 1, 2, 6] = 1
-    rises = [abs(float(linear_net(x.data + np.roll(step, c, axis=1)).data[0, 3] - linear_net(x.data).data[0, 3])) for c in range(3)]
+    start = linear_net(x.data).data[0, 3]
+    rises = [abs(float(linear_net(x.data + np.roll(step, c, axis=1)).data[0, 3] - start)) for c in range(3)]
     assert found[2, 6] == pytest.approx(max(rises), rel=1e-3)
 
 

@@ -44,7 +44,7 @@ def backproject(net, x, layer, seed, rule="backprop"):
     seed: an array of the layer's shape, or a function that makes it from the layer's activation (Tensor). rule:
     "backprop" (the gradient), "deconvnet" or "guided". The network and x are left as they are.
     """
-    image = Tensor(np.asarray(x), requires_grad=True)
+    image = Tensor(np.asarray(x, net.dtype), requires_grad=True)
     activation = net.activations(image, upto=layer)[layer]
     with tape.relu_rule(rule):
         activation.backward(seed(activation) if callable(seed) else seed)

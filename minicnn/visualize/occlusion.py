@@ -36,7 +36,7 @@ def occlusion_steps(net, x, class_index=None, *, window=32, stride=8, fill="mean
     picture itself, blurred) or "noise" (pixels drawn from `rng`). layer: whose strongest feature map is summed (default
     the last with maps). Raises ShapeError for a window larger than the picture.
     """
-    data = np.asarray(x, np.float32)
+    data = np.asarray(x, net.dtype)
     height, width = (window, window) if isinstance(window, int) else window
     if data.ndim != 4 or len(data) != 1 or not (1 <= height <= data.shape[2] and 1 <= width <= data.shape[3]):
         raise ShapeError(f"occlusion: a window of {height}x{width} on x of shape {data.shape}; expected x (1, C, H, W) "

@@ -1,0 +1,93 @@
+"""Cross-entropy: how surprised the network is by the right class. The loss of every classifier here.
+
+    loss_n = -log p[n, t_n] = log sum_c exp(s[n, c]) - s[n, t_n],   p = softmax(s)
+    dloss_n/ds[n, c] = p[n, c] - (c = t_n)        probabilities minus the truth
+
+reduction: "mean" over n (the default), "sum", or "none": the losses (N,). The maximum score is subtracted first.
+Shapes: scores s (N, C), target t (N,) whole numbers 0..C-1, a plain array; the loss has no axes, or is (N,).
+float32 or float64. Names as torch.nn.functional.cross_entropy, with `scores` for its `input`.
+"""
+import numpy as np
+
+from ..backend import pick
+from ..errors import DtypeError, ShapeError, unknown_name
+from .op import Op, check_ndim, shape_of
+
+
+def cross_entropy_forward_ref(scores, target):
+    """The definition: the losses (N,), and the probabilities (N, C) for the way back."""
+    N, C = scores.shape
+    losses, p = np.empty(N, scores.dtype), np.empty_like(scores)
+    for n in range(N):
+        top = max(scores[n])
+        total = 0.0
+        for c in range(C):
+            total += np.exp(scores[n, c] - top)
+        losses[n] = np.log(total) - (scores[n, target[n]] - top)
+        for c in range(C):
+            p[n, c] = np.exp(scores[n, c] - top) / total
+    return losses, p
+
+
+def cross_entropy_backward_ref(dlosses, p, target):
+    """The definition: (p - (c = t_n)) times what each loss counts."""
+    dscores = np.empty_like(p)
+    for n, c in np.ndindex(p.shape):
+        dscores[n, c] = (p[n, c] - (c == target[n])) * dlosses[n]
+    return dscores
+
+
+def cross_entropy_forward_cpu(scores, target):      # a thousand scores an image: NumPy is fast enough
+    shifted = scores - scores.max(axis=1, keepdims=True)
+    p = np.exp(shifted)
+    total = p.sum(axis=1, keepdims=True)
+    losses = np.log(total[:, 0]) - shifted[np.arange(len(target)), target]
+    return losses, p / total
+
+
+def cross_entropy_backward_cpu(dlosses, p, target):
+    dscores = p.copy()
+    dscores[np.arange(len(target)), target] -= 1
+    return dscores * dlosses[:, None]
+
+
+KERNELS = {
+    "ref": {"forward": cross_entropy_forward_ref, "backward": cross_entropy_backward_ref},
+    "cpu": {"forward": cross_entropy_forward_cpu, "backward": cross_entropy_backward_cpu},
+}
+REDUCTIONS = ("mean", "sum", "none")
+
+
+class CrossEntropy(Op):
+    @staticmethod
+    def forward(ctx, scores, target, reduction):
+        with np.errstate(invalid="ignore"):                         # inf - inf: the NaN says it
+            losses, ctx.p = pick(KERNELS)["forward"](scores, target)
+        ctx.target, ctx.reduction = target, reduction
+        return losses if reduction == "none" else losses.mean() if reduction == "mean" else losses.sum()
+
+    @staticmethod
+    def backward(ctx, dout):
+        N = len(ctx.p)
+        share = dout / N if ctx.reduction == "mean" else dout       # what each loss counts
+        dlosses = np.broadcast_to(share, N)
+        return (pick(KERNELS)["backward"](dlosses, ctx.p, ctx.target),)
+
+
+def cross_entropy(scores, target, reduction="mean"):
+    """Return the cross-entropy of `scores` (N, C), before any softmax, with the right classes `target` (N,)."""
+    check_ndim("cross_entropy", "scores", scores, 2, "(N, C)")
+    N, C = shape_of(scores)
+    if N < 1 or C < 1:
+        raise ShapeError(f"cross_entropy: scores has shape {(N, C)}, expected at least one example and one class")
+    target = np.asarray(target)
+    if target.dtype.kind not in "iu":
+        raise DtypeError(f"cross_entropy: target is an array of {target.dtype}, expected whole numbers (class indices)")
+    if target.shape != (N,):
+        raise ShapeError(f"cross_entropy: target has shape {target.shape}, expected ({N},), a class per row of scores")
+    if target.min() < 0 or target.max() >= C:
+        wrong = target[(target < 0) | (target >= C)][0]
+        raise ShapeError(f"cross_entropy: target holds class {wrong}, expected 0 to {C - 1} for scores {(N, C)}")
+    if reduction not in REDUCTIONS:
+        raise unknown_name("reduction", reduction, REDUCTIONS)
+    return CrossEntropy.apply(scores, target=target.astype(np.int64), reduction=reduction)
