@@ -108,7 +108,8 @@ ATTACKS = {
     "function as data": b"(lcnumpy.core.multiarray\nscalar\na.",
     "call of data": b"S'text'\n(I1\ntR.",
     "other encoding": b"c_codecs\nencode\n(Vabc\nVrot13\ntR.",
-    "array without dtype": b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntS'b'\ntR(I1\n(I3\ntS'f4'\nI00\nS'x'\ntb.",
+    "array without dtype": b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntS'b'\ntR"
+                           b"(I1\n(I3\ntS'f4'\nI00\nS'x'\ntb.",
     "endless length": b"\x80\x05\x96\xff\xff\xff\xff\xff\xff\xff\x0fabc.",
     "long length": b"\x80\x04\x8e\xff\xff\xff\xff\xff\xff\xff\x0fabc.",
     "huge memo": b"\x80\x04Nr\xff\xff\xff\xff0j\xff\xff\xff\xff" + b"cos\nsystem\n.",
@@ -132,8 +133,8 @@ def test_the_functions_of_the_reader_keep_their_defaults():
 
 
 @pytest.mark.parametrize("value, says", [
-    (np.array([None, 1]), "'O8'"), (np.zeros(2, "i4,f4"), "'V8'"), (np.array(["a"]), "'U1'"), (np.array([b"a"]), "'S1'"),
-    (np.zeros(2, complex), "'c16'"), (np.array(["2020"], "M8[D]"), "'M8'"), (np.dtype("f4"), "_Dtype"),
+    (np.array([None, 1]), "'O8'"), (np.zeros(2, "i4,f4"), "'V8'"), (np.array(["a"]), "'U1'"),
+    (np.array([b"a"]), "'S1'"), (np.zeros(2, complex), "'c16'"), (np.array(["2020"], "M8[D]"), "'M8'"), (np.dtype("f4"), "_Dtype"),
     (object(), "object|_reconstructor"), (range(3), "range"), (np.zeros(2).view(np.matrix), "matrix"),
     (np.ma.zeros(2), "numpy.ma")])
 def test_only_plain_numbers(value, says):
@@ -157,8 +158,8 @@ def array_state(shape, code, data, fortran=False, order="<", subdtype=None):
 def test_array_states():
     assert numpy_pickle.read(array_state((2, 3), "f4", bytes(24))).shape == (2, 3)
     for bad in [((2, 3), "f4", bytes(23)), ((2, 3), "f4", bytes(28)), ((-1,), "f4", b""), ((2.0,), "f4", bytes(8)),
-                ("2", "f4", bytes(8)), (([2],), "f4", bytes(8)), ((2**62, 4), "f4", b""), ((0, 2**62, 2**62), "f4", b""),
-                ((2,), "f4", [1, 2]), ((2,), "f4", None), ((2,), "O", bytes(16)), ((1,), "f16", bytes(16)),
+                ("2", "f4", bytes(8)), (([2],), "f4", bytes(8)), ((2**62, 4), "f4", b""),
+                ((0, 2**62, 2**62), "f4", b""), ((2,), "f4", [1, 2]), ((2,), "f4", None), ((2,), "O", bytes(16)), ((1,), "f16", bytes(16)),
                 ((2,), "f4,f4", bytes(16)), ((2,), "(2,)f4", bytes(16)), ((1,) * 40, "f4", bytes(4))]:
         with pytest.raises(WeightsError):
             numpy_pickle.read(array_state(*bad))

@@ -26,7 +26,7 @@ def smooth(height, width):
     return np.stack([rows * 255 // height, columns * 255 // width, 0 * rows + 90], axis=2).astype(np.uint8)
 
 
-# --- reading ----------------------------------------------------------------------------------------------------------
+# --- reading --------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("ending", ["png", "bmp", "tif", "ppm", "webp"])
 def test_lossless_files_give_the_pixels(tmp_path, ending):
     path = tmp_path / f"a.{ending}"
@@ -50,8 +50,8 @@ def test_arrays_give_new_arrays_of_the_same_pixels():
 def test_exif_orientation_turns_the_picture_upright(tmp_path, orientation):
     """How a camera stores a picture held that way is the inverse of what a viewer has to do."""
     upright = smooth(32, 48)
-    stored = {1: upright, 2: upright[:, ::-1], 3: upright[::-1, ::-1], 4: upright[::-1], 5: upright.transpose(1, 0, 2),
-              6: np.rot90(upright), 7: upright[::-1, ::-1].transpose(1, 0, 2), 8: np.rot90(upright, -1)}[orientation]
+    stored = {1: upright, 2: upright[:, ::-1], 3: upright[::-1, ::-1], 4: upright[::-1],
+              5: upright.transpose(1, 0, 2), 6: np.rot90(upright), 7: upright[::-1, ::-1].transpose(1, 0, 2), 8: np.rot90(upright, -1)}[orientation]
     exif = Image.Exif()
     exif[0x0112] = orientation
     Image.fromarray(stored).save(tmp_path / "a.png", exif=exif)
@@ -141,8 +141,8 @@ def test_the_limit_counts_pixels_for_every_source(tmp_path):
 
 
 BAD_FILES = {"text.png": b"this is no picture\n" * 20, "garbage.jpg": bytes(range(256)) * 8, "zeros.bmp": bytes(500),
-             "page.eps": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n", "magic.png": b"\x89PNG\r\n\x1a\n",
-             "empty.png": b"", "no_data.png": png_header(20, 20)}
+             "page.eps": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n",
+             "magic.png": b"\x89PNG\r\n\x1a\n", "empty.png": b"", "no_data.png": png_header(20, 20)}
 
 
 @pytest.mark.parametrize("name", BAD_FILES)
@@ -179,7 +179,7 @@ def test_what_is_no_picture_is_named(bad, says):
         images.load_image(bad)
 
 
-# --- resizing ---------------------------------------------------------------------------------------------------------
+# --- resizing -------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("method", ["bicubic", "bilinear"])
 def test_resize_floats_as_bytes(method):
     small = images.resize(smooth(120, 90), (40, 31), method)
@@ -223,7 +223,7 @@ def test_shorter_side_and_crop():
         images.resize(image.astype(int), 8)
 
 
-# --- to a network's input and back ------------------------------------------------------------------------------------
+# --- to a network's input and back ----------------------------------------------------------------------------------
 @pytest.mark.parametrize("name", SPECS)
 def test_deprocess_is_the_exact_inverse(name):
     spec = SPECS[name]
@@ -312,7 +312,7 @@ def test_preprocessing_is_a_dict(bad):
         Preprocessing.from_dict(bad)
 
 
-# --- tiles, writing, small tools --------------------------------------------------------------------------------------
+# --- tiles, writing, small tools ------------------------------------------------------------------------------------
 @pytest.mark.parametrize("count", [1, 2, 5, 9, 10])
 @pytest.mark.parametrize("columns", [None, 1, 4, 20])
 @pytest.mark.parametrize("pad", [0, 1, 3])

@@ -119,7 +119,12 @@ def _encode(text, encoding):
     return text.encode("latin1")        # how old protocols spell bytes
 
 
-_NAMES = {"numpy.ndarray": "numpy.ndarray", "numpy.dtype": _Dtype, "_codecs.encode": _encode}
+def _empty_bytes():
+    return b""                          # how they spell it when there are none
+
+
+_NAMES = {"numpy.ndarray": "numpy.ndarray", "numpy.dtype": _Dtype, "_codecs.encode": _encode,
+          "__builtin__.bytes": _empty_bytes}
 for _core in ("numpy.core", "numpy._core"):
     _NAMES |= {f"{_core}.multiarray._reconstruct": _empty_array, f"{_core}.multiarray.scalar": _number,
                f"{_core}.numeric._frombuffer": _array_from_buffer}
