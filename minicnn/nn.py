@@ -3,6 +3,8 @@
 A Layer holds its parameters and knows which op to call. A Network is a list of named layers in the order in which they
 run, each with the names of the layers that feed it, so that branches (fire modules, inception) are plain to see.
 """
+from dataclasses import replace
+
 import numpy as np
 
 from . import images, ops, tape
@@ -289,12 +291,17 @@ class Network:
         return self._class_layer or next(reversed(self.layers))
 
     # --- pictures -------------------------------------------------------------------------------------------------
-    def preprocess(self, image, size=None):
+    def preprocess(self, image, size=None, whole=False):
         """Return a picture (path, PIL image or (H, W, 3) uint8) as the Tensor (1, C, H, W) this network expects.
 
-        The Tensor takes a gradient, since looking at it is what the picture is for. `size`: another crop than usual.
+        The Tensor takes a gradient, since looking at it is what the picture is for. `size`: another crop than usual;
+        `whole`: the picture as large as it is, neither resized nor cropped.
         """
-        return Tensor(images.preprocess(image, self.preprocessing, size), requires_grad=True)
+        spec = self.preprocessing
+        if whole:
+            image = images.load_image(image)
+            spec, size = replace(spec, resize=None), image.shape[:2]
+        return Tensor(images.preprocess(image, spec, size), requires_grad=True)
 
     def deprocess(self, x):
         """Return the picture (H, W, 3) uint8 that preprocess made `x` from."""

@@ -11,6 +11,7 @@ Filters are (out, in / groups, height, width), matrices (out, in), flattened map
 import json
 import math
 import os
+import reprlib
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -63,7 +64,8 @@ def load(name_or_path, net=None):
         datasets = _datasets(path, file)
         _check_fit(path, net.architecture, {k: tuple(v.shape) for k, v in places.items()},
                    {k: v.shape for k, v in datasets.items()})
-        arrays = {name: datasets[name][...].astype(places[name].dtype, copy=False) for name in places}
+        with np.errstate(over="ignore"):        # a number too large becomes infinite, which is looked for below
+            arrays = {name: datasets[name][...].astype(places[name].dtype, copy=False) for name in places}
     _check_finite(path, arrays)
     for name, array in arrays.items():
         net.set_array(name, array)
@@ -144,20 +146,20 @@ def _opened(path):
 
 def _attributes(path, file):
     """Return the root attributes that the format names, all of them text but the version."""
-    def text(key):
+    def text(key, limit=_MAX_TEXT):
         value = file.attrs[key] if key in file.attrs else ""
-        if not isinstance(value, str) or len(value) > _MAX_TEXT:
-            raise WeightsError(f"{path}: the attribute {key!r} should be a text of at most {_MAX_TEXT} characters")
+        if not isinstance(value, str) or len(value) > limit:
+            raise WeightsError(f"{path}: the attribute {key!r} should be a text of at most {limit} characters")
         return value
 
     if text("format") != FORMAT:
         raise WeightsError(f"{path} is HDF5, but not in the format of minicnn; convert it with tools.convert_weights")
     version = file.attrs.get("format_version")
     if not isinstance(version, np.integer) or version != FORMAT_VERSION:
-        raise WeightsError(f"{path} is of format version {version}, this program reads {FORMAT_VERSION}; "
+        raise WeightsError(f"{path} is of format version {str(version)[:20]}, this program reads {FORMAT_VERSION}; "
                            "get a newer minicnn or convert the weights again")
-    return {key: text(key) for key in ("architecture", "architecture_options", "preprocessing", "channel_order",
-                                       "classes", *PROVENANCE)}
+    return {"architecture": text("architecture", 100), "channel_order": text("channel_order", 100),
+            **{key: text(key) for key in ("architecture_options", "preprocessing", "classes", *PROVENANCE)}}
 
 
 def _options(path, about):
@@ -174,7 +176,7 @@ def _preprocessing(path, about):
     try:
         preprocessing = Preprocessing.from_dict(_json(path, about, "preprocessing"))
     except ImageError as error:
-        raise WeightsError(f"{path}: {error}") from None
+        raise WeightsError(f"{path}: {str(error)[:300]}") from None
     if preprocessing.channel_order != about["channel_order"]:
         raise WeightsError(f"{path}: the attribute 'channel_order' says {about['channel_order']!r}, 'preprocessing' "
                            f"{preprocessing.channel_order!r}; they should agree")
@@ -204,7 +206,8 @@ def _network(path, architecture, options, net):
     try:
         return nets.build(architecture, None, **options)
     except (MinicnnError, TypeError, ValueError, MemoryError) as error:
-        raise WeightsError(f"{path}: {architecture} cannot be built with the options {options} ({error})") from None
+        raise WeightsError(f"{path}: {architecture} cannot be built with the options {reprlib.repr(options)} "
+                           f"({str(error)[:200]})") from None
 
 
 def _json(path, about, key):
@@ -273,4 +276,5 @@ def _check_finite(what, arrays):
 
 
 def _some(names, limit=8):
-    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
+    return ", ".join(name[:100] for name in names[:limit]) + \
+        (f" and {len(names) - limit} more" if len(names) > limit else "")

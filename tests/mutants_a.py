@@ -50,7 +50,7 @@ MUTANTS = [
     (GROUP, "GroupNorm.forward", "layout = (1, N * num_groups, ", "layout = (N, num_groups, ", "images of a batch mixed"),
     (GROUP, "GroupNorm.backward", "normalize_backward(ctx, dxhat)", "normalize_backward(ctx, dout)",
      "weight forgotten on the way back"),
-    (GROUP, "GroupNorm.backward", "None, dweight, dbias", "None, dweight * len(dout), dbias", "weight's gradient counts images twice"),
+    (GROUP, "GroupNorm.backward", "None, dweight, dbias", "None, dweight * len(dout), dbias", "images counted twice"),
     (INSTANCE, "InstanceNorm.forward", "layout = (1, N * C, math.prod(x.shape[2:]))",
      "layout = (N, C, math.prod(x.shape[2:]))", "a set per channel: batch norm"),
     (INSTANCE, "InstanceNorm.forward", "xhat, weight, bias,", "xhat, weight, None,", "bias left out"),

@@ -9,6 +9,9 @@ from typing import Callable, Optional
 
 import numpy as np
 
+from minicnn import Tensor, ops, relu_rule
+from minicnn.ops.op import Op
+
 
 @dataclass(frozen=True)
 class Case:
@@ -83,12 +86,209 @@ case("conv2d", "many rows and channels: several tiles", [(1, 20, 17, 5), (3, 20,
 case("relu", "", [(2, 3, 4, 4)])
 case("relu", "at the kink", [whole(3, 5)], gradcheck=False)
 
+
+class UnderRule(Op):
+    """ops.relu whose backward pass runs under a relu_rule, as an op that a row can call."""
+
+    @staticmethod
+    def forward(ctx, x, rule):
+        ctx.x, ctx.rule = Tensor(x, requires_grad=True), rule
+        ctx.out = ops.relu(ctx.x)
+        return ctx.out.data
+
+    @staticmethod
+    def backward(ctx, dout):
+        with relu_rule(ctx.rule):
+            ctx.out.backward(dout)
+        return (ctx.x.grad,)
+
+
+def torch_rule(T, x, masked):
+    out = T.relu(x) if masked else T.relu(x).detach() + x - x.detach()
+    out.register_hook(lambda dout: dout.clamp(min=0))
+    return out
+
+
+case("relu", "deconvnet", [whole(4, 5)], torch=lambda T, F, x: torch_rule(T, x, masked=False), gradcheck=False,
+     call=lambda ops, x: UnderRule.apply(x, rule="deconvnet"))
+case("relu", "guided", [whole(4, 5)], torch=lambda T, F, x: torch_rule(T, x, masked=True), gradcheck=False,
+     call=lambda ops, x: UnderRule.apply(x, rule="guided"))
+
 # --- pooling ----------------------------------------------------------------------------------------------------------
 case("max_pool2d", "2x2", [(2, 3, 6, 6)], kernel_size=2)
 case("max_pool2d", "overlapping, ceil", [(1, 2, 8, 7)], kernel_size=3, stride=2, ceil_mode=True)
 case("max_pool2d", "padding, ceil", [(1, 2, 7, 9)], kernel_size=3, stride=2, padding=1, ceil_mode=True)
 case("max_pool2d", "by axis", [(1, 2, 7, 9)], kernel_size=(3, 2), stride=(1, 2), padding=(1, 0))
 case("max_pool2d", "ties", [whole(1, 2, 9, 9)], gradcheck=False, kernel_size=3, stride=2)
+case("max_pool2d", "one pixel", [(2, 1, 1, 1)], kernel_size=1)
+
+for label, inputs, settings in [
+        ("2x2", [(2, 3, 6, 6)], dict(kernel_size=2)),
+        ("overlapping, ceil: the last window is cut off", [(1, 2, 8, 7)], dict(kernel_size=3, stride=2, ceil_mode=True)),
+        ("padding counts", [(1, 2, 7, 6)], dict(kernel_size=3, stride=2, padding=1)),
+        ("padding counts, ceil", [(1, 2, 6, 8)], dict(kernel_size=3, stride=2, padding=1, ceil_mode=True)),
+        ("padding does not count, ceil", [(2, 1, 6, 8)],
+         dict(kernel_size=(3, 4), stride=(2, 3), padding=(1, 2), ceil_mode=True, count_include_pad=False)),
+        ("one pixel", [(1, 1, 1, 1)], dict(kernel_size=3, stride=1, padding=1))]:
+    case("avg_pool2d", label, inputs, linear=(0,), **settings)
+case("adaptive_avg_pool2d", "7 to 3: windows overlap", [(2, 2, 7, 8)], linear=(0,), output_size=3)
+case("adaptive_avg_pool2d", "larger than the input", [(1, 2, 3, 2)], linear=(0,), output_size=(5, 3))
+case("adaptive_avg_pool2d", "one window", [(1, 3, 4, 5)], linear=(0,), output_size=1)
+case("global_avg_pool2d", "", [(2, 3, 4, 5)], torch=lambda T, F, x: x.mean(dim=(2, 3)), linear=(0,))
+case("global_avg_pool2d", "one pixel", [(1, 2, 1, 1)], torch=lambda T, F, x: x.mean(dim=(2, 3)), linear=(0,))
+
+
+def max_unpool2d_case(label, shape, indices, **settings):
+    indices = np.array(indices).reshape(shape)
+    case("max_unpool2d", label, [shape], linear=(0,), call=lambda ops, x: ops.max_unpool2d(x, indices, **settings),
+         torch=lambda T, F, x: F.max_unpool2d(x, T.tensor(indices), **settings))
+
+
+max_unpool2d_case("2x2", (2, 1, 2, 2), [0, 3, 12, 15, 5, 2, 9, 10], kernel_size=2)
+max_unpool2d_case("two channels, padding, pixels left over", (1, 2, 2, 2), [1, 5, 16, 34, 0, 4, 22, 26],
+                  kernel_size=3, stride=3, padding=1, output_size=(6, 6))
+case("max_unpool2d", "two land on one pixel: they add, where torch places the last", [(1, 1, 2, 2)], linear=(0,),
+     call=lambda ops, x: ops.max_unpool2d(x, np.array([[[[4, 4], [3, 4]]]]), kernel_size=2, stride=1),
+     torch=lambda T, F, x: T.zeros(9, dtype=x.dtype).index_add(0, T.tensor([4, 4, 3, 4]), x.flatten()).view(1, 1, 3, 3))
+
+# --- linear and matrix product ----------------------------------------------------------------------------------------
+case("linear", "", [(3, 5), (4, 5), (4,)], linear=(0, 1))
+case("linear", "one image, no bias", [(1, 7), (3, 7), None], linear=(0, 1))
+case("linear", "one image, several blocks and parts", [(1, 5), (200, 5), (200,)], linear=(0, 1))
+case("linear", "several tiles and parts", [(70, 3), (130, 3), (130,)], linear=(0, 1))
+case("linear", "many images", [(259, 2), (2, 2), (2,)], linear=(0, 1))
+case("linear", "more axes in front", [(2, 3, 4), (5, 4), (5,)], linear=(0, 1))
+case("linear", "one vector", [(4,), (3, 4), (3,)], linear=(0, 1))
+case("linear", "no images", [(0, 4), (3, 4), (3,)])
+
+
+def matmul_case(label, a, b):
+    case("matmul", label, [a, b], torch=lambda T, F, a, b: T.matmul(a, b), linear=(0, 1))
+
+
+matmul_case("", (3, 4), (4, 5))
+matmul_case("row by column", (1, 6), (6, 1))
+matmul_case("batches, several tiles", (2, 67, 3), (2, 3, 4))
+matmul_case("one matrix for the batch", (3, 2, 4), (4, 5))
+matmul_case("a batch of one on the left", (1, 2, 4), (3, 4, 2))
+
+# --- moving numbers ---------------------------------------------------------------------------------------------------
+case("concat", "channels", [(2, 3, 2, 2), (2, 1, 2, 2), (2, 2, 2, 2)], torch=lambda T, F, *x: T.cat(x, dim=1),
+     call=lambda ops, *x: ops.concat(x), linear=(0,))
+case("concat", "last axis, one of them empty", [(2, 3), (2, 0), (2, 1)], torch=lambda T, F, *x: T.cat(x, dim=-1),
+     call=lambda ops, *x: ops.concat(x, dim=-1), linear=(2,))
+case("concat", "the same twice", [(2, 2)], torch=lambda T, F, x: T.cat([x, x], dim=0),
+     call=lambda ops, x: ops.concat([x, x], dim=0), linear=(0,))
+case("reshape", "", [(2, 3, 4)], torch=lambda T, F, x: x.reshape(4, -1), linear=(0,), shape=(4, -1))
+case("reshape", "one number, no axes", [(1, 1)], torch=lambda T, F, x: x.reshape(()), linear=(0,), shape=())
+case("flatten", "", [(2, 3, 2, 2)], torch=lambda T, F, x: x.flatten(1), linear=(0,))
+case("flatten", "from the third axis", [(2, 3, 2, 2)], torch=lambda T, F, x: x.flatten(2), linear=(0,), start_dim=-2)
+case("permute", "NCHW to NHWC", [(2, 3, 4, 5)], torch=lambda T, F, x: x.permute(0, 2, 3, 1), linear=(0,), dims=(0, 2, 3, 1))
+case("permute", "negative", [(2, 3, 4)], torch=lambda T, F, x: x.permute(-1, 0, 1), linear=(0,), dims=(-1, 0, 1))
+
+
+def getitem_case(label, shape, index):
+    case("getitem", label, [shape], torch=lambda T, F, x: x[index], call=lambda ops, x: ops.getitem(x, index), linear=(0,))
+
+
+getitem_case("a number", (3,), 1)
+getitem_case("slices and int", (2, 5, 4), (slice(None), slice(1, 4, 2), -1))
+getitem_case("ellipsis and new axis", (2, 3, 4), (Ellipsis, None, slice(2)))
+getitem_case("integers that repeat", (4, 3), np.array([2, 0, 2, 2]))
+getitem_case("pairs of integers that repeat", (3, 4), (np.array([0, 2, 0]), np.array([1, 3, 1])))
+getitem_case("mask", (3, 2), np.array([[True, False], [False, False], [True, True]]))
+
+
+def pad_case(label, shape, border, **settings):
+    borders = (border,) * 4 if isinstance(border, int) else border
+    case("pad", label, [shape], torch=lambda T, F, x: F.pad(x, borders, **settings),
+         call=lambda ops, x: ops.pad(x, border, **settings), linear=() if "value" in settings else (0,))
+
+
+pad_case("zeros by side", (2, 2, 3, 4), (1, 2, 3, 0))
+pad_case("a value", (1, 2, 3, 2), 1, value=2.5)
+pad_case("reflect by side", (2, 2, 4, 5), (1, 3, 2, 0), mode="reflect")
+pad_case("reflect, as far as it goes", (1, 1, 3, 3), 2, mode="reflect")
+pad_case("replicate by side", (1, 2, 3, 4), (2, 1, 0, 3), mode="replicate")
+pad_case("replicate one pixel", (1, 1, 1, 1), 2, mode="replicate")
+
+for mode in ("nearest", "bilinear"):
+    for label, shape, settings in [("up by 2", (2, 2, 3, 4), dict(scale_factor=2)),
+                                   ("down by 2", (1, 2, 6, 7), dict(scale_factor=0.5)),
+                                   ("by 1.7 and 0.6", (1, 2, 5, 6), dict(scale_factor=(1.7, 0.6))),
+                                   ("by 1.1 and 2.1: the same and twice the size", (1, 1, 4, 5),
+                                    dict(scale_factor=(1.1, 2.1))),
+                                   ("to a size", (2, 1, 5, 4), dict(size=(8, 3))),
+                                   ("from one pixel", (1, 2, 1, 1), dict(size=3))]:
+        case("interpolate", f"{mode} {label}", [shape], linear=(0,), mode=mode, **settings)
+case("interpolate", "corners aligned, up", [(1, 2, 3, 4)], linear=(0,), mode="bilinear", size=(7, 5), align_corners=True)
+case("interpolate", "corners aligned, down to one", [(1, 2, 5, 4)], linear=(0,), mode="bilinear", size=(1, 3),
+     align_corners=True)
+case("interpolate", "corners aligned, by 1.6", [(1, 1, 4, 5)], linear=(0,), mode="bilinear", scale_factor=1.6,
+     align_corners=True)
+
+
+# --- arithmetic -------------------------------------------------------------------------------------------------------
+def torch_case(op, label, inputs, name=None, **settings):
+    """An op that is torch.<name> and not in torch.nn.functional."""
+    linear, gradcheck = settings.pop("linear", ()), settings.pop("gradcheck", True)
+    case(op, label, inputs, lambda T, F, *x: getattr(T, name or op)(*x, **settings),
+         linear=linear, gradcheck=gradcheck, **settings)
+
+
+for op in ("add", "sub", "mul", "div", "maximum"):
+    linear = {"add": (0,), "sub": (0,), "mul": (0, 1)}.get(op, ())
+    second = positive if op == "div" else lambda *shape: shape
+    torch_case(op, "same shapes", [(2, 3), second(2, 3)], linear=linear)
+    torch_case(op, "bias per channel", [(2, 3, 2, 2), second(3, 1, 1)], linear=linear)
+    torch_case(op, "both stretched", [(2, 1, 3), second(4, 1)], linear=linear)
+    torch_case(op, "number without axes", [(), second(2, 1)], linear=linear)
+torch_case("maximum", "ties: half to each", [whole(4, 5), whole(4, 5)], gradcheck=False)
+for exponent in (2, 0.5, -1.5, 0, 1):
+    torch_case("pow", f"exponent {exponent}", [positive(2, 3)], exponent=exponent)
+torch_case("pow", "negative and zero base", [whole(4, 4)], exponent=3, gradcheck=False)
+
+# --- functions of one number ------------------------------------------------------------------------------------------
+torch_case("exp", "", [(2, 3)])
+torch_case("log", "", [positive(2, 3)])
+torch_case("sqrt", "", [positive(2, 3)])
+torch_case("abs", "", [(2, 3)])
+torch_case("abs", "at the kink", [whole(4, 5)], gradcheck=False)
+torch_case("clip", "", [(4, 5)], "clamp", min=-0.5, max=0.8)
+torch_case("clip", "one side", [(4, 5)], "clamp", max=0.1)
+torch_case("clip", "at the bounds", [whole(4, 5)], "clamp", min=-1, max=1, gradcheck=False)
+torch_case("clip", "bounds in the wrong order", [(3, 4)], "clamp", min=1, max=-1)
+case("leaky_relu", "", [(3, 4)], negative_slope=0.3)
+case("leaky_relu", "at the kink", [whole(4, 5)], gradcheck=False)
+torch_case("sigmoid", "", [(3, 4)])
+torch_case("sigmoid", "far out", [np.linspace(-800, 800, 15)], gradcheck=False)
+torch_case("tanh", "", [(3, 4)])
+torch_case("tanh", "far out", [np.linspace(-50, 50, 15)], gradcheck=False)
+
+# --- reductions -------------------------------------------------------------------------------------------------------
+for op in ("sum", "mean", "max"):
+    name, linear = {"max": "amax"}.get(op, op), () if op == "max" else (0,)
+    case(op, "all", [(2, 3, 4)], lambda T, F, x, name=name: getattr(T, name)(x), linear=linear)
+    torch_case(op, "two axes", [(2, 3, 4, 5)], name, dim=(1, -1), linear=linear)
+    torch_case(op, "one axis, kept", [(2, 3, 4)], name, dim=1, keepdim=True, linear=linear)
+    torch_case(op, "no axes to begin with", [()], name, dim=(), linear=linear)
+    torch_case(op, "empty first axis", [(0, 3)], name, dim=1)
+case("max", "ties: the first gets all", [whole(6, 7)], lambda T, F, x: T.max(x, 1).values, gradcheck=False, dim=1)
+case("sum", "of nothing", [(2, 0)], lambda T, F, x: x.sum(1), dim=1)
+
+# --- transposed convolution -------------------------------------------------------------------------------------------
+for label, inputs, settings in [
+        ("", [(2, 3, 4, 5), (3, 2, 3, 3), (2,)], {}),
+        ("4x4 stride 2 padding 1: twice the size", [(1, 2, 3, 3), (2, 3, 4, 4), (3,)], dict(stride=2, padding=1)),
+        ("3x3 stride 2, output padding", [(1, 2, 3, 4), (2, 2, 3, 3), None],
+         dict(stride=2, padding=1, output_padding=(1, 0))),
+        ("2 groups, by axis", [(2, 4, 3, 3), (4, 3, 2, 3), (6,)],
+         dict(stride=(1, 3), padding=(0, 1), groups=2, dilation=(2, 1))),
+        ("output padding of more than the stride", [(1, 2, 3, 3), (2, 1, 2, 2), (1,)],
+         dict(output_padding=2, dilation=3)),
+        ("1x1", [(1, 3, 1, 1), (3, 2, 1, 1), (2,)], {}),
+        ("depthwise", [(1, 3, 4, 4), (3, 1, 3, 3), (3,)], dict(groups=3, padding=1))]:
+    case("conv_transpose2d", label, inputs, linear=(0, 1), **settings)
 
 
 # --- normalisation ----------------------------------------------------------------------------------------------------
@@ -194,7 +394,17 @@ cross_entropy_case("one example, one class", [(1, 1)], [0])
 cross_entropy_case("ties of +-1000", [lambda rs: 1000 * rs.randint(-1, 2, (6, 3))], [0, 1, 2, 0, 1, 2], gradcheck=False)
 cross_entropy_case("-inf for wrong classes", [lambda rs: np.where(np.eye(4) == 1, -np.inf, rs.randn(4, 4))], [1, 0, 3, 2])
 
+
 # --- dropout ----------------------------------------------------------------------------------------------------------
+class KnownNumbers(np.random.Generator):
+    """A Generator that gives the same numbers at every call and in every version of NumPy: a mask to compare with."""
+
+    def random(self, size=None, dtype=np.float64, out=None):
+        return np.random.RandomState(3).random_sample(size).astype(dtype)
+
+
+case("dropout", "a known mask", [(3, 4, 5)], linear=(0,), p=0.3, rng=KnownNumbers(np.random.PCG64(0)),
+     torch=lambda T, F, x: x * T.tensor(KnownNumbers(np.random.PCG64(0)).random(x.shape, np.float32) >= 0.3) / 0.7)
 case("dropout", "half", [(3, 4, 5)], linear=(0,), seeded=True, rng=1)
 case("dropout", "a little", [(2, 3, 4, 4)], linear=(0,), seeded=True, p=0.1, rng=2)
 case("dropout", "p = 0", [(2, 5)], linear=(0,), seeded=True, p=0.0)

@@ -21,7 +21,7 @@ NETS = {
     "googlenet": (6_998_552, "inception_4c/output", (1, 512, 14, 14)),
     "zfnet": (62_357_608, "pool5", (1, 256, 6, 6)),
     "allcnn_c": (1_369_738, "conv7", (1, 192, 6, 6)),
-    "allcnn_imagenet": (9_463_912, "conv9", (1, 384, 6, 6)),
+    "allcnn_imagenet": (9_372_840, "conv9", (1, 384, 6, 6)),
     "convnetjs_cifar10": (22_466, "pool3", (1, 20, 4, 4)),
     "lenet": (431_080, "conv2", (1, 50, 8, 8)),
 }
@@ -45,24 +45,44 @@ def test_parameter_count_and_shapes(name):
         assert next(reversed(activations.values())).shape == (1, 10 if size < 200 else 1000)
 
 
-@pytest.mark.parametrize("name", ["squeezenet1_1", "alexnet", "caffenet", "alexnet_torchvision", "vgg16", "googlenet"])
-@pytest.mark.parametrize("rule", minicnn.tape.RELU_RULES)
-def test_random_weights_agree_with_torch(name, rule):
-    pytest.importorskip("torch", reason="torch is not installed")
-    if rule == "deconvnet" and name in ("alexnet", "caffenet", "googlenet"):
-        pytest.skip("the deconvnet passes contrast normalisation by, which this torch reference does not")
-    from torch_nets import scores_and_gradient
-    net = minicnn.build(name, rng=3)
-    size = net.preprocessing.size
-    x = minicnn.Tensor(np.random.RandomState(1).uniform(-100, 100, (1, 3, size, size)), requires_grad=True)
-    scores, gradient, winner = scores_and_gradient(net, x.data, rule=rule)
+# In float32 a ReLU or a maximum that is nearly a tie may go either way, here as in torch (whose own float32 gradients are
+# up to 6e-3 off its float64 ones on the shipped photographs): the strict comparison is the one in float64.
+against_torch = pytest.mark.parametrize("dtype, scores_bar, gradient_bar",
+                                        [(np.float64, 1e-12, 1e-9), (np.float32, 1e-5, 0.05)], ids=["float64", "float32"])
+under_each_rule = pytest.mark.parametrize("rule", minicnn.tape.RELU_RULES)
+
+
+def in_dtype(net, dtype):
+    for name, parameter in net.parameters().items():
+        net.set_array(name, parameter.data.astype(dtype))
+    return net
+
+
+def errors_of(net, x, winner, rule, scores, gradient, every=1):
+    """Return the relative errors of the scores and of the gradient of the class `winner` under a ReLU rule."""
+    x = minicnn.Tensor(x, requires_grad=True)
     ours = net(x)
-    seed = np.zeros_like(scores)
+    seed = np.zeros(ours.shape)
     seed[0, winner] = 1
     with minicnn.relu_rule(rule):
         ours.backward(seed)
-    assert np.abs(ours.data - scores).max() / np.abs(scores).max() <= 1e-4
-    assert np.linalg.norm(x.grad[0] - gradient) / np.linalg.norm(gradient) <= 1e-4
+    difference = x.grad[:, :, ::every, ::every] - gradient
+    return np.abs(ours.data - scores).max() / np.abs(scores).max(), np.linalg.norm(difference) / np.linalg.norm(gradient)
+
+
+@against_torch
+@under_each_rule
+@pytest.mark.parametrize("name", ["squeezenet1_1", "alexnet", "caffenet", "alexnet_torchvision", "vgg16", "googlenet"])
+def test_random_weights_agree_with_torch(name, rule, dtype, scores_bar, gradient_bar):
+    pytest.importorskip("torch", reason="torch is not installed")
+    from torch_nets import scores_and_gradient
+    net = in_dtype(minicnn.build(name, rng=3), dtype)
+    size = net.preprocessing.size
+    x = np.random.RandomState(1).uniform(-100, 100, (1, 3, size, size)).astype(dtype)
+    scores, gradient, winner = scores_and_gradient(net, x, rule=rule)
+    scores_error, gradient_error = errors_of(net, x, winner, rule, scores, gradient)
+    print(f"{name} {rule} {np.dtype(dtype)}: scores {scores_error:.1e}, gradient {gradient_error:.1e}")
+    assert scores_error <= scores_bar and gradient_error <= gradient_bar
 
 
 @pytest.fixture(scope="module")
@@ -71,25 +91,21 @@ def squeezenet_golden():
         return dict(archive)
 
 
-@pytest.mark.parametrize("rule", minicnn.tape.RELU_RULES)
-def test_squeezenet_on_a_photograph_agrees_with_torch(squeezenet_golden, rule):
+@against_torch
+@under_each_rule
+def test_squeezenet_on_a_photograph_agrees_with_torch(squeezenet_golden, rule, dtype, scores_bar, gradient_bar):
     """The real weights, scores and gradients of the top class under each rule, against torch's of the same crop."""
-    net = minicnn.load("squeezenet1_1")
-    x = net.preprocess(squeezenet_golden["crop"])
-    scores = net(x)
-    seed = np.zeros(scores.shape)
-    seed[0, int(squeezenet_golden["winner"])] = 1
-    with minicnn.relu_rule(rule):
-        scores.backward(seed)
-    expected, gradient = squeezenet_golden["scores"], squeezenet_golden[rule]
-    assert np.abs(scores.data - expected).max() / np.abs(expected).max() <= 1e-4
-    assert np.linalg.norm(x.grad[:, :, ::7, ::7] - gradient) / np.linalg.norm(gradient) <= 1e-4
-    assert net.classes[int(squeezenet_golden["winner"])] == "espresso"
+    net, golden = in_dtype(minicnn.load("squeezenet1_1"), dtype), squeezenet_golden
+    x, winner = net.preprocess(golden["crop"], whole=True).data.astype(dtype), int(golden["winner"])
+    scores_error, gradient_error = errors_of(net, x, winner, rule, golden["scores"], golden[rule], every=7)
+    print(f"{rule} {np.dtype(dtype)}: scores {scores_error:.1e}, gradient {gradient_error:.1e}")
+    assert scores_error <= scores_bar and gradient_error <= gradient_bar
+    assert "Mau" in net.classes[winner]
 
 
 def test_the_crop_of_the_shipped_photograph_is_the_goldens(squeezenet_golden):
     net = minicnn.build("squeezenet1_1", rng=None)
-    crop = net.deprocess(net.preprocess(Path(__file__).parent.parent / "lectures" / "images" / "coffee.jpg"))
+    crop = net.deprocess(net.preprocess(Path(__file__).parent.parent / "lectures" / "images" / "chelsea.jpg"))
     assert np.abs(crop.astype(int) - squeezenet_golden["crop"]).max() <= 3      # decoders of JPEG may differ by a little
 
 
@@ -121,7 +137,8 @@ def small_net():
 
 
 def test_weights_are_frozen_until_train():
-    net, x = small_net(), minicnn.Tensor(np.random.RandomState(0).standard_normal((2, 2, 4, 4)), requires_grad=True)
+    net = small_net()
+    x = minicnn.Tensor(np.random.RandomState(0).standard_normal((2, 2, 4, 4)).astype(np.float32), requires_grad=True)
     net(x).sum().backward()
     assert x.grad is not None and all(p.grad is None for p in net.parameters().values())
     net.train(rng=0)
@@ -150,7 +167,7 @@ def test_dropout_follows_the_rng_given_to_train():
 
 def test_activations_are_on_one_tape_and_stop_where_told():
     net = minicnn.build("squeezenet1_1", rng=0)
-    x = minicnn.Tensor(np.random.RandomState(0).uniform(-100, 100, (1, 3, 64, 64)), requires_grad=True)
+    x = minicnn.Tensor(np.random.RandomState(0).uniform(-100, 100, (1, 3, 64, 64)).astype(np.float32), requires_grad=True)
     activations = net.activations(x, upto="fire3/concat")
     assert list(activations)[0] == "conv1" and list(activations)[-1] == "fire3/concat"
     activations["fire3/concat"].backward(np.ones(activations["fire3/concat"].shape))
@@ -166,7 +183,7 @@ def test_call_equals_the_last_activation():
 
 
 @pytest.mark.parametrize("call, fragment", [
-    (lambda: minicnn.build("vgg61"), "did you mean 'vgg16'"),
+    (lambda: minicnn.build("vgg61"), "did you mean 'vgg19' or 'vgg16'"),
     (lambda: minicnn.build("lenet").activations(np.zeros((1, 1, 28, 28)), upto="conv3"), "did you mean 'conv"),
     (lambda: minicnn.build("lenet")(np.zeros((1, 3, 28, 28))), "layer 'conv1': conv2d: x has 3 channels, w expects 1"),
     (lambda: minicnn.build("lenet")(np.zeros((28, 28))), "expected 4 axes"),

@@ -58,7 +58,8 @@ class TorchNet:
         return self.cr("conv10", x).mean((2, 3))
 
     def lrn(self, x):
-        return F.local_response_norm(x, 5, 1e-4, 0.75, 1.0)
+        out = F.local_response_norm(x, 5, 1e-4, 0.75, 1.0)
+        return x + (out - x).detach() if self.rule == "deconvnet" else out      # the deconvnet passes the signal by
 
     def alexnet(self, x):
         x = F.max_pool2d(self.lrn(self.cr("conv1", x, stride=4)), 3, 2, ceil_mode=True)

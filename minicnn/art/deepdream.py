@@ -56,8 +56,7 @@ def make_step(net, src, end, *, step_size=1.5, jitter=32, clip=True, objective=o
 def deepdream_steps(net, image, layer, *, step_size=1.5, jitter=32, clip=True, objective=objective_L2, rng):
     """Slide "DeepDream": yield a DreamState per step at the picture's own size, without end; step 0 is the start."""
     rng = np.random.default_rng(rng)
-    image = images.load_image(image)
-    src = images.preprocess(image, _whole(net), image.shape[:2])
+    src = net.preprocess(image, whole=True).data
     step, loss = 0, np.nan
     while True:
         yield DreamState(step, 0, images.deprocess(src, net.preprocessing), loss, src.copy())
@@ -80,7 +79,7 @@ def octave_steps(net, image, layer, *, octaves=4, octave_scale=1.4, steps=10, rn
     low, high = images.pixel_range(net.preprocessing)
     detail, step = None, 0
     for octave, size in enumerate(sizes):
-        base = images.preprocess(images.resize(image, size), _whole(net), size)
+        base = net.preprocess(images.resize(image, size), whole=True).data
         src = base if detail is None else base + _resize_planes(detail, size)
         loss = np.nan
         for done in range(steps + 1):
@@ -101,12 +100,6 @@ def deepdream(net, image, layer, *, octaves=4, octave_scale=1.4, steps=10, rng=0
 def dream_at_one_size(net, image, layer, *, steps=10, rng=0, **settings):
     """Return the picture after `steps` of `deepdream_steps`, without octaves."""
     return last(take(steps, deepdream_steps(net, image, layer, rng=rng, **settings))).image
-
-
-def _whole(net):
-    """Return the network's preprocessing without the crop: the picture stays as large as it is."""
-    from dataclasses import replace
-    return replace(net.preprocessing, resize=None)
 
 
 def _resize_planes(x, size):

@@ -100,7 +100,8 @@ def _checked(shape, dtype, data):
     """Return (shape, np.dtype) if `data` has just the bytes of that many numbers."""
     if not isinstance(dtype, _Dtype):
         raise WeightsError(f"an array of dtype {reprlib.repr(dtype)}; expected numbers")
-    if not isinstance(shape, tuple) or not all(type(n) is int and n >= 0 for n in shape) or len(shape) > 32:
+    sizes = isinstance(shape, tuple) and len(shape) <= 32 and all(type(n) is int and n >= 0 for n in shape)
+    if not sizes or math.prod(max(1, n) for n in shape) > 2**40:
         raise WeightsError(f"an array of shape {reprlib.repr(shape)}; expected a tuple of sizes")
     expected = math.prod(shape) * dtype.value.itemsize
     if not isinstance(data, (bytes, str)) or len(data) != expected:

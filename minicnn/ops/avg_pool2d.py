@@ -109,6 +109,13 @@ def _windows(size, count, kernel, stride, padding, include_pad):
     return np.stack([*inside, end - begin if include_pad else inside[1] - inside[0]])
 
 
+def _adaptive_windows(size, count):
+    """Return begin, end and length of `count` windows that share an axis out: (3, count) int64."""
+    begin = np.arange(count) * size // count
+    end = (np.arange(1, count + 1) * size + count - 1) // count         # rounded up: windows can overlap by a pixel
+    return np.stack([begin, end, end - begin])
+
+
 def avg_pool2d(x, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True):
     """Take the mean of each window of `x` (N, C, H, W): Tensor (N, C, OH, OW). stride defaults to kernel_size.
 
@@ -132,11 +139,9 @@ def adaptive_avg_pool2d(x, output_size):
     size = shape_of(x)[2:]
     if min(size) < 1:
         raise ShapeError(f"adaptive_avg_pool2d: x has shape {shape_of(x)}, expected planes that are not empty")
-    axes = []
-    for n, count in zip(size, pair("adaptive_avg_pool2d", "output_size", output_size, 1)):
-        begin, end = np.arange(count) * n // count, -(-np.arange(1, count + 1) * n // count)
-        axes.append(np.stack([begin, end, end - begin]))
-    return AvgPool2d.apply(x, rows=axes[0], columns=axes[1])
+    counts = pair("adaptive_avg_pool2d", "output_size", output_size, 1)
+    rows, columns = (_adaptive_windows(*axis) for axis in zip(size, counts))
+    return AvgPool2d.apply(x, rows=rows, columns=columns)
 
 
 def global_avg_pool2d(x):

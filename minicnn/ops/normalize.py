@@ -35,7 +35,7 @@ def normalize_statistics_ref(x):
     for s in range(S):
         for a in range(A):
             for b in range(B):
-                mean[s] += x[a, s, b] / (A * B)
+                mean[s] += float(x[a, s, b]) / (A * B)
         for a in range(A):
             for b in range(B):
                 var[s] += (x[a, s, b] - mean[s]) ** 2 / (A * B)
@@ -69,7 +69,7 @@ def normalize_backward_ref(dxhat, xhat, var, eps):
 @numba.njit(fastmath={"reassoc", "contract", "nsz"})
 def _deviations(row, mean):
     """Return the sum of (x - mean) and of (x - mean)^2 over a row; `reassoc`: several numbers at once."""
-    total, squares = 0.0, 0.0
+    total, squares = np.float64(0), np.float64(0)
     for b in range(len(row)):
         difference = row[b] - mean
         total += difference
@@ -80,7 +80,7 @@ def _deviations(row, mean):
 @numba.njit(fastmath={"reassoc", "contract", "nsz"})
 def _dot(left, right):
     """Return the sum of left and of left right over a row, in float64."""
-    total, product = 0.0, 0.0
+    total, product = np.float64(0), np.float64(0)
     for b in range(len(left)):
         total += left[b]
         product += np.float64(left[b]) * right[b]
