@@ -11,6 +11,7 @@ import functools
 import threading
 
 import numba
+import numpy as np
 
 # Numba's simplest threading layer aborts the process when two Python threads enter it at once. A kernel uses every
 # core anyway, so kernels of different Python threads take turns.
@@ -34,6 +35,8 @@ class jit:
         if self._compiled is None:
             self._compiled = numba.njit(parallel=True, cache=True, nogil=True, error_model="numpy",
                                         fastmath={"contract", "nsz"})(self.py_func)
+        # Compiled for C-contiguous arrays only: another layout would cost a compilation of its own.
+        args = [np.ascontiguousarray(a) if isinstance(a, np.ndarray) and not a.flags.c_contiguous else a for a in args]
         with _one_at_a_time:
             if not self.blas:
                 return self._compiled(*args)

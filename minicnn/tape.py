@@ -34,7 +34,7 @@ class Node:
 
     def accumulate(self, grad):
         """Add `grad` to what earlier backward passes left, in a new array."""
-        self.grad = np.array(grad) if self.grad is None else self.grad + grad
+        self.grad = np.array(grad if self.grad is None else self.grad + grad)
 
 
 @dataclass(frozen=True)

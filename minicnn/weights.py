@@ -97,8 +97,8 @@ def find(name_or_path):
         raise UnknownNameError(f"the weights {name!r} are not here; "
                                f"run `python -m tools.get_weights {name}` to fetch them")
     if name in nets.NAMES:
-        raise UnknownNameError(f"there are no weights for {name!r} here; convert some with tools.convert_weights, or "
-                               f"minicnn.build({name!r}) makes the network with random weights")
+        raise UnknownNameError(f"there are no weights for {name!r} here; "
+                               f"minicnn.build({name!r}) makes the network with random ones")
     if found:
         raise unknown_name("weights file", name, found)
     raise UnknownNameError(f"there is no weights file named {name!r}, nor any other in "
@@ -135,7 +135,7 @@ def _opened(path):
     try:
         with open(path, "rb") as raw:
             if raw.read(8) != _SIGNATURE:
-                raise WeightsError(f"{path} is no HDF5 file; convert other formats with tools.convert_weights")
+                raise WeightsError(f"{path} is no HDF5 file; load reads what minicnn.save wrote")
         with h5py.File(path, "r") as file:
             yield file
     except MinicnnError:
@@ -153,7 +153,7 @@ def _attributes(path, file):
         return value
 
     if text("format") != FORMAT:
-        raise WeightsError(f"{path} is HDF5, but not in the format of minicnn; convert it with tools.convert_weights")
+        raise WeightsError(f"{path} is HDF5, but not in the format of minicnn; load reads what minicnn.save wrote")
     version = file.attrs.get("format_version")
     if not isinstance(version, np.integer) or version != FORMAT_VERSION:
         raise WeightsError(f"{path} is of format version {str(version)[:20]}, this program reads {FORMAT_VERSION}; "

@@ -1,5 +1,6 @@
 """Every row of op_cases.py through every check: the outside reference, finite differences, cpu against ref, adjoints."""
 import inspect
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -126,6 +127,23 @@ def test_inputs_are_left_alone(case, backend):
     for a, k in zip(arrays, kept):
         assert a is None or np.array_equal(a, k)
     assert np.array_equal(cotangent, kept_cotangent)
+
+
+@cases_where(lambda c: c.op in ("conv2d", "conv_transpose2d"))
+def test_tiles_do_not_show(case, goldens, monkeypatch):
+    """With tiles of a row or two, which the shapes of the table are too small for: the same results. Plain Python."""
+    small_tiles(monkeypatch)
+    test_agrees_with_the_outside_reference(case, "cpu", goldens)
+
+
+def small_tiles(monkeypatch):
+    """Let the convolutions' kernels run uncompiled, on tiny tiles."""
+    from minicnn.ops import conv2d, conv2d_backward, conv_transpose2d
+    for module in (sys.modules[f.__module__] for f in (conv2d, conv_transpose2d)):
+        for key, kernel in module.KERNELS["cpu"].items():
+            monkeypatch.setitem(module.KERNELS["cpu"], key, getattr(kernel, "py_func", kernel))
+    for module in (sys.modules[conv2d.__module__], conv2d_backward):
+        monkeypatch.setattr(module, "TILE", 300)     # two rows of the 3x3 rows of the table
 
 
 @every_case

@@ -126,7 +126,7 @@ def test_unknown_names_say_what_to_do(folder, monkeypatch):
         minicnn.load("squeezenet1_1")
     with pytest.raises(UnknownNameError, match="tools.get_weights"):
         minicnn.load("nothing")
-    with pytest.raises(UnknownNameError, match="convert"):
+    with pytest.raises(UnknownNameError, match="random ones"):
         minicnn.load("vgg16")
     os.mkdir("weights")
     minicnn.save(minicnn.build(SMALL), "weights/digits.h5")

@@ -50,6 +50,9 @@ def conv2d_forward_np(x, w, b, stride, padding, dilation, groups):
     return out.reshape(N, F, OH, OW) + b.reshape(F, 1, 1)
 
 
+TILE = 131072       # numbers in the columns of a tile: half a megabyte of float32, which stays in cache
+
+
 @numba.njit
 def _im2col(x, first_row, columns, kernel, stride, padding, dilation):
     """Write the windows of some output rows of one image x (C, H, W) into columns (C KH KW, rows, OW)."""
@@ -84,7 +87,7 @@ def conv2d_forward_cpu(x, w, b, stride, padding, dilation, groups):
     FG, K = F // groups, CG * KH * KW
     OH = (H + 2 * padding[0] - dilation[0] * (KH - 1) - 1) // stride[0] + 1
     OW = (W + 2 * padding[1] - dilation[1] * (KW - 1) - 1) // stride[1] + 1
-    rows = max(1, min(131072 // (K * OW), (OH + 3) // 4))       # half a megabyte of float32; at least four tiles
+    rows = max(1, min(TILE // (K * OW), (OH + 3) // 4))         # at least four tiles
     tiles = (OH + rows - 1) // rows
     filters = w.reshape(groups, FG, K)
     out = np.empty((N, F, OH, OW), x.dtype)

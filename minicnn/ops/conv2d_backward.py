@@ -33,6 +33,9 @@ def conv2d_backward_weight_ref(dout, x, w_shape, stride, padding, dilation, grou
     return dweight
 
 
+TILE = 131072       # numbers in the columns of a tile: half a megabyte of float32, which stays in cache
+
+
 @numba.njit
 def _inside(offset, stride, size, count):
     """Return the range [begin, end) of i in 0..count-1 for which 0 <= i * stride + offset < size."""
@@ -52,7 +55,7 @@ def conv2d_backward_input_cpu(dout, w, x_size, stride, padding, dilation, groups
     FG, KK = F // groups, KH * KW
     block = max(1, min(128 // KK, (CG + 3) // 4))               # input channels per task
     blocks = (CG + block - 1) // block
-    rows = max(1, min(131072 // (max(FG, block * KK) * OW), OH))
+    rows = max(1, min(TILE // (max(FG, block * KK) * OW), OH))
     dx = np.zeros((N, groups * CG, H, W), dout.dtype)
     for task in prange(N * groups * blocks):
         n, g, first = task // (groups * blocks), task // blocks % groups, task % blocks * block
@@ -86,7 +89,7 @@ def conv2d_backward_weight_cpu(dout, x, w_shape, stride, padding, dilation, grou
     FG, KK = F // groups, KH * KW
     block = max(1, min(128 // KK, (CG + 3) // 4))
     blocks = (CG + block - 1) // block
-    rows = max(1, min(131072 // (max(FG, block * KK) * OW), OH))
+    rows = max(1, min(TILE // (max(FG, block * KK) * OW), OH))
     dw = np.empty((F, CG * KK), dout.dtype)
     for task in prange(groups * blocks):
         g, first = task // blocks, task % blocks * block

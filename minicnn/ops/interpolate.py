@@ -11,7 +11,7 @@ and for bilinear, with lo = floor(s), hi = min(lo + 1, H - 1), t = s - lo, the s
 
 Shapes: x (N, C, H, W), y (N, C, OH, OW) with OH = floor(H scale_factor) or `size`. float32 or float64. Shrinking does not
 average (no antialiasing), as in torch: it takes few of the pixels. Names and meaning as torch.nn.functional.interpolate;
-nearest moves pixels only and so uses pad's kernels. Source: ATen/native/UpSample.h.
+nearest moves pixels only and so uses pad's kernels.
 """
 import math
 

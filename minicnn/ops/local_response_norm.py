@@ -11,7 +11,7 @@ Shapes: x (N, C, L, ...) with at least one axis after the channels, y and d the 
 Under relu_rule("deconvnet") the signal passes unchanged: a deconvnet runs each layer's own inverse on the signal, and
 Zeiler and Fergus invert convolution, ReLU and pooling only; the damping, which turns nothing off, is not undone.
 "backprop" and "guided" are gradients but for the ReLUs, so they take the true one.
-AlexNet and GoogLeNet use it (slides of their filters). Source: Krizhevsky et al. 2012, section 3.3.
+AlexNet and GoogLeNet use it (slides of their filters). Source: Krizhevsky et al. 2012.
 """
 import math
 

@@ -16,7 +16,7 @@ that is: the parts of g that would shift the set or stretch it are taken out, si
 scale and a shift, y = w xhat + b:  g = w dL/dy,  dL/dw = sum of dL/dy xhat,  dL/db = sum of dL/dy.
 
 The variance is taken in two passes, mean first, with float64 sums: the shortcut mean(x^2) - mu^2 loses all its digits
-when |mu| >> sigma. Source: Ioffe and Szegedy 2015, section 3; Wu and He 2018, figure 2.
+when |mu| >> sigma. Source: Ioffe and Szegedy 2015; Wu and He 2018.
 """
 import numba
 import numpy as np
