@@ -8,7 +8,8 @@ which makes spikes; beta = 2 the squared differences.
 
 Flat places: for beta < 2 the power v^(beta/2 - 1) explodes at v = 0. It is guarded: where v < 1e-5 the term is
 v 1e-5^(beta/2 - 1), the parabola that meets v^(beta/2) at v = 1e-5 and is 0 on a constant picture, and the gradient is
-that parabola's: 2 1e-5^(beta/2 - 1) r. Forward and backward agree. 1e-5 is a difference of 0.8 grey levels of 255. No guard for beta >= 2.
+that parabola's: 2 1e-5^(beta/2 - 1) r. Forward and backward agree. 1e-5 is a difference of 0.8 grey levels of 255. No
+guard for beta >= 2.
 Shapes: x (N, C, H, W), TV a number (no axes). float32 or float64; the sum runs in float64.
 Slide "(+Total Variation regularization (maybe))". Source: Mahendran and Vedaldi 2014.
 """
