@@ -166,7 +166,10 @@ class Tensor:
 
 def as_array(data):
     """Return `data` as a C-contiguous float array: float64 as it is, every other number as float32."""
-    array = data.data if isinstance(data, Tensor) else np.asarray(data)
+    try:
+        array = data.data if isinstance(data, Tensor) else np.asarray(data)
+    except ValueError:      # lists of different lengths
+        raise DtypeError("a Tensor holds an array of numbers; these lists have different lengths") from None
     if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
         raise DtypeError(f"a Tensor holds real numbers; this is an array of {array.dtype}")
     dtype = np.float64 if array.dtype == np.float64 else np.float32

@@ -121,6 +121,7 @@ case("max_pool2d", "2x2", [(2, 3, 6, 6)], kernel_size=2)
 case("max_pool2d", "overlapping, ceil", [(1, 2, 8, 7)], kernel_size=3, stride=2, ceil_mode=True)
 case("max_pool2d", "padding, ceil", [(1, 2, 7, 9)], kernel_size=3, stride=2, padding=1, ceil_mode=True)
 case("max_pool2d", "by axis", [(1, 2, 7, 9)], kernel_size=(3, 2), stride=(1, 2), padding=(1, 0))
+case("max_pool2d", "ceil, the only window hangs over the edge", [(1, 2, 1, 5)], kernel_size=2, stride=2, ceil_mode=True)
 case("max_pool2d", "ties", [whole(1, 2, 9, 9)], gradcheck=False, kernel_size=3, stride=2)
 case("max_pool2d", "one pixel", [(2, 1, 1, 1)], kernel_size=1)
 

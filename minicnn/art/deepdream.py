@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import images
-from ..errors import ImageError
+from ..errors import ImageError, MinicnnError
 from ..loop import last, take
 from ..tensor import Tensor
 
@@ -36,6 +36,8 @@ def make_step(net, src, end, *, step_size=1.5, jitter=32, clip=True, objective=o
 
     step_size is in pixel values 0..255; `objective` maps the activations of layer `end` to the gradient to send back.
     """
+    if jitter < 0:
+        raise MinicnnError(f"deepdream: jitter is {jitter}, expected a number of pixels, 0 or more")
     low, high = images.pixel_range(net.preprocessing)
     ox, oy = rng.integers(-jitter, jitter + 1, 2)
     src = images.jitter(src, oy, ox)                                    # apply jitter shift
@@ -69,6 +71,9 @@ def octave_steps(net, image, layer, *, octaves=4, octave_scale=1.4, steps=10, rn
 
     The detail that an octave has dreamt up is enlarged and added to the next larger version of the photograph.
     """
+    if octaves < 1 or steps < 0 or octave_scale <= 1:
+        raise MinicnnError(f"deepdream: {octaves} octaves of scale {octave_scale} with {steps} steps, expected at least 1, "
+                           "more than 1 and at least 0")
     rng = np.random.default_rng(rng)
     image = images.load_image(image)
     height, width = image.shape[:2]

@@ -143,8 +143,10 @@ def conv2d(x, w, b=None, stride=1, padding=0, dilation=1, groups=1):
     check_ndim("conv2d", "x", x, 4, "(N, C, H, W)")
     check_ndim("conv2d", "w", w, 4, "(F, C/groups, KH, KW)")
     C, (F, CG, KH, KW) = shape_of(x)[1], shape_of(w)
-    if groups < 1 or C % groups or F % groups:
+    if not isinstance(groups, int) or groups < 1 or C % groups or F % groups:
         raise ShapeError(f"conv2d: groups={groups} must divide the {C} channels of x and the {F} filters of w")
+    if min(shape_of(w)) < 1:
+        raise ShapeError(f"conv2d: w has shape {shape_of(w)}, expected at least one filter, channel, row and column")
     if C != CG * groups:
         raise ShapeError(f"conv2d: x has {C} channels, w expects {CG * groups}"
                          + (f" ({groups} groups of {CG})" if groups > 1 else ""))

@@ -1,4 +1,5 @@
 """Op, the base of every differentiable operation, and the checks of arguments that the ops share."""
+from numbers import Integral
 from types import SimpleNamespace
 
 from .. import tape
@@ -45,8 +46,8 @@ def check_ndim(op, name, x, ndim, layout):
 
 def pair(op, name, value, least):
     """Return `value`, an int or two, as (int, int), each at least `least`."""
-    values = (value, value) if isinstance(value, int) else tuple(value)
-    if len(values) != 2 or any(int(v) != v or v < least for v in values):
+    values = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
+    if len(values) != 2 or any(not isinstance(v, Integral) or v < least for v in values):
         raise ShapeError(f"{op}: {name} is {value!r}, expected an int or two, each at least {least}")
     return int(values[0]), int(values[1])
 
@@ -62,7 +63,7 @@ def window_output_size(op, size, kernel, stride, padding, dilation=(1, 1), ceil_
         count = (room + (s - 1 if ceil_mode else 0)) // s + 1
         if ceil_mode and (count - 1) * s >= n + p:
             count -= 1
-        if room < 0 or count < 1:
+        if count < 1:
             raise ShapeError(f"{op}: a window of {kernel[0]}x{kernel[1]} (dilation {dilation}) does not fit into an input "
                              f"of {size[0]}x{size[1]} with padding {padding[0]}x{padding[1]}")
         out.append(count)

@@ -23,13 +23,11 @@ def unit_seed(activation, unit, value=1.0):
     """
     data = np.asarray(activation)
     index = (0, *unit) if isinstance(unit, tuple) else (0, unit)
-    try:
-        chosen = data[index]
-    except IndexError:
+    if len(index) > data.ndim or not all(0 <= i < n for i, n in zip(index, data.shape)):
         raise ShapeError(f"unit_seed: there is no unit {unit} in a layer of shape {data.shape}; "
-                         "give (channel, row, column) or a channel") from None
+                         "give (channel, row, column) or a channel, counted from 0")
     seed = np.zeros_like(data)
-    seed[index] = chosen if isinstance(value, str) and value == "activation" else value
+    seed[index] = data[index] if isinstance(value, str) and value == "activation" else value
     return seed
 
 
@@ -53,8 +51,8 @@ def backproject(net, x, layer, seed, rule="backprop"):
 
 def class_seed(activation, class_index):
     """Return the seed of a class's score at the network's `class_layer`: 1, spread evenly where the class has a map."""
-    maps = np.asarray(activation)[0, class_index]
-    return unit_seed(activation, class_index, 1.0 / maps.size)
+    places = np.asarray(activation)[0, 0].size
+    return unit_seed(activation, class_index, 1.0 / places)
 
 
 def as_picture(signal, channel_order="RGB", percentile=99.5):

@@ -41,10 +41,14 @@ def occlusion_steps(net, x, class_index=None, *, window=32, stride=8, fill="mean
     if data.ndim != 4 or len(data) != 1 or not (1 <= height <= data.shape[2] and 1 <= width <= data.shape[3]):
         raise ShapeError(f"occlusion: a window of {height}x{width} on x of shape {data.shape}; expected x (1, C, H, W) "
                          "and a window no larger than it")
+    if min(stride, batch) < 1:
+        raise ShapeError(f"occlusion: stride {stride} and batch {batch}, expected at least 1")
     tops, lefts = np.arange(0, data.shape[2] - height + 1, stride), np.arange(0, data.shape[3] - width + 1, stride)
     filling = _filling(net, data, fill, rng, (height, width))
     probability, maps = _look(net, data, layer)
     class_index = int(probability[0].argmax()) if class_index is None else class_index
+    if not 0 <= class_index < probability.shape[1]:
+        raise ShapeError(f"occlusion: there is no class {class_index}, expected 0 to {probability.shape[1] - 1}")
     channel = int(maps[0].argmax())
     shape = len(tops), len(lefts)
     found = {"probability": np.full(shape, np.nan), "activation": np.full(shape, np.nan), "best": np.full(shape, -1)}
