@@ -21,7 +21,7 @@ def compute(full):
     picture = resize_shorter(load_image(IMAGES / PHOTOGRAPH), 400 if full else 320)
     dreams = {}
     for layer in LAYERS:
-        states = list(octave_steps(net, picture, layer, octaves=4, steps=20 if full else 10, jitter=16, rng=0))
+        states = list(octave_steps(net, picture, layer, octaves=4, steps=20 if full else 15, jitter=16, rng=0))
         dreams[layer] = {"image": states[-1].image, "losses": np.array([s.loss for s in states]),
                          "octaves": np.array([s.octave for s in states])}
     return {"photograph": picture, "dreams": dreams}
