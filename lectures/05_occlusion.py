@@ -9,8 +9,9 @@ from .common import IMAGES, Check, panels, predict_class, short
 TITLE = "Occlusion experiments"
 FORMULA = "map(i, j) = p_c(x with a square of zeros at (i, j));  zero, after the mean is subtracted, is the mean colour"
 LOOK_FOR = """The probability of the right class falls only where the square covers the object, and most over the part that the
-network goes by: the coffee in the cup, the legs of the tripod. There another class takes over. The strongest feature map falls where
-the feature that it responds to is covered, and that need not be the object: in the second photograph it is the man's head."""
+network goes by: the coffee in the cup, the legs of the tripod (with those covered, another class takes over). The strongest feature
+map falls where the feature that it responds to is covered, and that need not be the object: in the second photograph it is the man's
+head."""
 # the part by which a person knows the object: top, left, bottom, right in the 224x224 crop
 PHOTOGRAPHS = {"coffee.jpg": (50, 40, 130, 170), "camera.jpg": (90, 85, 224, 170)}
 LAYER = "fire9/concat"
