@@ -28,7 +28,7 @@ class use:
 
 def current():
     """Return the name of the backend in use: "ref", "cpu" or "cuda"."""
-    return _current.get() or _checked(os.environ.get("MINICNN_BACKEND", "cpu"))
+    return _current.get() or _checked(os.environ.get("MINICNN_BACKEND") or "cpu")
 
 
 def pick(kernels):

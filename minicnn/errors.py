@@ -14,6 +14,10 @@ class DtypeError(MinicnnError, TypeError):
     """An array of a type that the engine does not compute with."""
 
 
+class SettingError(MinicnnError, ValueError):
+    """A setting outside the values that make sense."""
+
+
 class TapeError(MinicnnError, RuntimeError):
     """A backward pass that cannot be run."""
 

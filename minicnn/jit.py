@@ -9,6 +9,7 @@ same file (plain `numba.njit`, without a cache of its own: it is compiled into t
 """
 import functools
 import threading
+from contextlib import nullcontext
 
 import numba
 import numpy as np
@@ -33,15 +34,25 @@ class jit:
 
     def __call__(self, *args):
         if self._compiled is None:
-            self._compiled = numba.njit(parallel=True, cache=True, nogil=True, error_model="numpy",
-                                        fastmath={"contract", "nsz"})(self.py_func)
+            self._compiled = _lazily_compiled(self.py_func)
         # Compiled for C-contiguous arrays only: another layout would cost a compilation of its own.
         args = [np.ascontiguousarray(a) if isinstance(a, np.ndarray) and not a.flags.c_contiguous else a for a in args]
-        with _one_at_a_time:
-            if not self.blas:
+        try:
+            with _one_at_a_time, single_threaded_blas() if self.blas else nullcontext():
                 return self._compiled(*args)
-            with single_threaded_blas():
-                return self._compiled(*args)
+        except SystemError as error:        # how a Ctrl-C that fell into a kernel comes out of it
+            if error.__cause__ is None:
+                raise
+            raise error.__cause__ from None
+
+
+def _lazily_compiled(function):
+    """Return what compiles `function` at its first call; uncached where no folder for the cache can be written."""
+    options = dict(parallel=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
+    try:
+        return numba.njit(cache=True, **options)(function)
+    except RuntimeError:
+        return numba.njit(**options)(function)
 
 
 @functools.lru_cache(maxsize=None)

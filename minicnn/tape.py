@@ -106,7 +106,10 @@ def _checked_seed(tensor, seed):
             raise TapeError(f"backward: a tensor of shape {tensor.shape} needs a seed, an array of the same shape "
                             "(only a single number can do without)")
         return np.ones_like(tensor.data)
-    seed = np.asarray(seed, dtype=tensor.data.dtype, order="C")
+    try:
+        seed = np.asarray(seed, dtype=tensor.data.dtype, order="C")
+    except (TypeError, ValueError):
+        raise TapeError(f"backward: the seed is {seed!r}, expected an array of shape {tensor.shape}") from None
     if seed.shape != tensor.shape:
         raise TapeError(f"backward: the seed has shape {seed.shape}, the tensor {tensor.shape}")
     return seed

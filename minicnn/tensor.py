@@ -12,7 +12,7 @@ from .errors import DtypeError, TapeError
 class Tensor:
     """An array on the tape: `data`, `grad` (after a backward pass), and `op` and `parents` if an op made it.
 
-    `data`: anything that NumPy makes a numeric array of. float64 stays float64, all else becomes float32.
+    `data`: anything that NumPy makes a numeric array of. Arrays of float64 stay so, all else becomes float32.
     """
 
     __slots__ = ("data", "node")
@@ -95,6 +95,9 @@ class Tensor:
     def __len__(self):
         return len(self.data)
 
+    def __iter__(self):
+        return (self[i] for i in range(len(self)))
+
     def __array__(self, dtype=None, copy=None):
         return np.array(self.data, dtype=dtype, copy=copy)
 
@@ -165,12 +168,13 @@ class Tensor:
 
 
 def as_array(data):
-    """Return `data` as a C-contiguous float array: float64 as it is, every other number as float32."""
+    """Return `data` as a C-contiguous float array: arrays of float64 as they are, every other number as float32."""
     try:
         array = data.data if isinstance(data, Tensor) else np.asarray(data)
     except ValueError:      # lists of different lengths
         raise DtypeError("a Tensor holds an array of numbers; these lists have different lengths") from None
     if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
         raise DtypeError(f"a Tensor holds real numbers; this is an array of {array.dtype}")
-    dtype = np.float64 if array.dtype == np.float64 else np.float32
+    is_array = isinstance(data, (np.ndarray, np.generic, Tensor))       # a list says nothing about precision
+    dtype = np.float64 if array.dtype == np.float64 and is_array else np.float32
     return np.ascontiguousarray(array, dtype=dtype).reshape(array.shape)    # ascontiguousarray makes 0-d into 1-d

@@ -9,6 +9,8 @@ Shapes: x (N, C, H, W), w (F, C / groups, KH, KW), b (F,), y (N, F, OH, OW) with
 s stride, p padding with zeros, d dilation. With groups, filter f sees only the channels of its own group.
 float32 or float64. Slide "Visualize the filters/kernels (raw weights)". Names as torch.nn.functional.conv2d.
 """
+from numbers import Integral
+
 import numba
 import numpy as np
 from numba import prange
@@ -143,8 +145,8 @@ def conv2d(x, w, b=None, stride=1, padding=0, dilation=1, groups=1):
     check_ndim("conv2d", "x", x, 4, "(N, C, H, W)")
     check_ndim("conv2d", "w", w, 4, "(F, C/groups, KH, KW)")
     C, (F, CG, KH, KW) = shape_of(x)[1], shape_of(w)
-    if not isinstance(groups, int) or groups < 1 or C % groups or F % groups:
-        raise ShapeError(f"conv2d: groups={groups} must divide the {C} channels of x and the {F} filters of w")
+    if not isinstance(groups, Integral) or groups < 1 or C % groups or F % groups:
+        raise ShapeError(f"conv2d: groups={groups!r} must divide the {C} channels of x and the {F} filters of w")
     if min(shape_of(w)) < 1:
         raise ShapeError(f"conv2d: w has shape {shape_of(w)}, expected at least one filter, channel, row and column")
     if C != CG * groups:
@@ -155,4 +157,4 @@ def conv2d(x, w, b=None, stride=1, padding=0, dilation=1, groups=1):
     stride, padding = pair("conv2d", "stride", stride, 1), pair("conv2d", "padding", padding, 0)
     dilation = pair("conv2d", "dilation", dilation, 1)
     window_output_size("conv2d", shape_of(x)[2:], (KH, KW), stride, padding, dilation)
-    return Conv2d.apply(x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups)
+    return Conv2d.apply(x, w, b, stride=stride, padding=padding, dilation=dilation, groups=int(groups))

@@ -11,6 +11,8 @@ Shapes: x (N, C, H, W), w (C, F / groups, KH, KW), b (F,), y (N, F, OH, OW) with
 OH = (H - 1) s - 2p + d (KH - 1) + 1 + output_padding. s stride, p padding (cut off the border), d dilation.
 float32 or float64. Names as torch.nn.functional.conv_transpose2d.
 """
+from numbers import Integral
+
 import numpy as np
 
 from ..backend import pick
@@ -72,7 +74,7 @@ def conv_transpose2d(x, w, b=None, stride=1, padding=0, output_padding=0, groups
     C, (CW, FG, KH, KW) = shape_of(x)[1], shape_of(w)
     if C != CW:
         raise ShapeError(f"conv_transpose2d: x has {C} channels, w expects {CW}")
-    if groups < 1 or C % groups:
+    if not isinstance(groups, Integral) or groups < 1 or C % groups:
         raise ShapeError(f"conv_transpose2d: groups={groups} must divide the {C} channels of x")
     if b is not None and shape_of(b) != (FG * groups,):
         raise ShapeError(f"conv_transpose2d: b has shape {shape_of(b)}, expected ({FG * groups},), "
@@ -89,4 +91,4 @@ def conv_transpose2d(x, w, b=None, stride=1, padding=0, output_padding=0, groups
         raise ShapeError(f"conv_transpose2d: padding {padding} leaves nothing of the output of an input "
                          f"of {shape_of(x)[2]}x{shape_of(x)[3]} (it would be {out_size[0]}x{out_size[1]})")
     return ConvTranspose2d.apply(x, w, b, out_size=out_size, stride=stride, padding=padding, dilation=dilation,
-                                 groups=groups)
+                                 groups=int(groups))

@@ -22,7 +22,8 @@ class Op:
         dtypes = {a.dtype for a in arrays if a is not None}
         if len(dtypes) > 1:
             given = ", ".join(f"{a.dtype} {a.shape}" for a in arrays if a is not None)
-            raise DtypeError(f"{cls.__name__}: all inputs need one dtype, given are {given}; convert with .astype")
+            raise DtypeError(f"{cls.__name__}: all inputs need one dtype, given are {given}; make the arrays "
+                             "the same with .astype before they become Tensors")
         nodes = tuple(i.node if isinstance(i, Tensor) and tape.recording() else None for i in inputs)
         ctx = SimpleNamespace(needs_grad=tuple(n is not None for n in nodes))
         result = cls.forward(ctx, *arrays, **settings)
