@@ -8,10 +8,10 @@ from .common import IMAGES, Check, panels, predict_class, short
 
 TITLE = "Occlusion experiments"
 FORMULA = "map(i, j) = p_c(x with a square of zeros at (i, j));  zero, after the mean is subtracted, is the mean colour"
-LOOK_FOR = """The probability of the right class falls only where the square covers the object, and most over the part that the
-network goes by: the coffee in the cup, the legs of the tripod (with those covered, another class takes over). The strongest feature
-map falls where the feature that it responds to is covered, and that need not be the object: in the second photograph it is the man's
-head."""
+LOOK_FOR = """The probability of the right class falls most where the square covers the part that the network goes by: the
+coffee in the cup, the legs of the tripod (with those covered, another class takes over). The strongest feature map falls where
+the feature that it responds to is covered, and that need not be the object: in the second photograph it is the man's head.
+(Letters as in the paper's figure.)"""
 # the part by which a person knows the object: top, left, bottom, right in the 224x224 crop
 PHOTOGRAPHS = {"coffee.jpg": (50, 40, 130, 170), "camera.jpg": (90, 85, 224, 170)}
 LAYER = "fire9/concat"
@@ -22,7 +22,7 @@ def compute(full):
     results = []
     for name, box in PHOTOGRAPHS.items():
         x = net.preprocess(IMAGES / name)
-        state = occlusion(net, x, window=40, stride=6 if full else 12, layer=LAYER)
+        state = occlusion(net, x, window=44, stride=6 if full else 12, layer=LAYER)
         results.append({"picture": net.deprocess(x), "box": box, "state": state, "class": predict_class(net, x),
                         "pixels": pixel_map(state, state.probability, x.shape[2:])})
     return {"photographs": results, "classes": net.classes}
@@ -50,10 +50,11 @@ def draw(result):
 
 
 def _extent(state):
-    """Where the map lies on the picture: a value belongs to the middle of its square."""
-    (height, width), half = state.window, (state.tops[1] - state.tops[0]) / 2
-    return (state.lefts[0] + width / 2 - half, state.lefts[-1] + width / 2 + half,
-            state.tops[-1] + height / 2 + half, state.tops[0] + height / 2 - half)
+    """Where the map lies on the picture: a value belongs to the middle of its square (the stride divides the way)."""
+    top, bottom = state.tops[[0, -1]] + (state.window[0] - 1) / 2
+    left, right = state.lefts[[0, -1]] + (state.window[1] - 1) / 2
+    half_row, half_column = (state.tops[1] - state.tops[0]) / 2, (state.lefts[1] - state.lefts[0]) / 2
+    return left - half_column, right + half_column, bottom + half_row, top - half_row
 
 
 def _draw_best(ax, state, classes, picture):

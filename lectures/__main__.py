@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from minicnn.errors import MinicnnError, unknown_name
-from minicnn.images import replacing
+from minicnn.files import replacing
 
 from . import book
 
@@ -58,10 +58,11 @@ def run_all(names, folder, full):
                 bar.write(f"{name}: {section.seconds:.1f} s" + (f", {section.error}" if section.error else ""))
                 for c in section.checks:
                     bar.write(f"    {'pass' if c.passed else 'FAIL'}  {c.what}: {c.value:.4g} ({c.bar})")
-                book.write(folder, sections, f"{len(sections)} of {len(names)} lectures, {time.perf_counter() - start:.0f} s"
+                seconds = f"{time.perf_counter() - start:.0f} s"
+                book.write(folder, sections, f"{len(sections)} of {len(names)} lectures, {seconds}"
                                              + (", full settings" if full else ""))
     except KeyboardInterrupt:
-        print("stopped; what is done so far is on the page", file=sys.stderr)
+        print("stopped by Ctrl-C", file=sys.stderr)
     return sections
 
 
@@ -69,24 +70,28 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m lectures", description="Run the lectures and leave a page of pictures.")
     parser.add_argument("names", nargs="*", metavar="NAME", help="lectures to run, with or without number; default all")
     parser.add_argument("--list", action="store_true", help="list the lectures and stop")
-    parser.add_argument("--full", action="store_true", help="the papers' settings: larger, finer, slower")
+    parser.add_argument("--full", action="store_true", help="larger, finer and slower")
     parser.add_argument("--out", default="out", metavar="DIR", help="folder for index.html and the pictures (default: out)")
     options = parser.parse_args(arguments)
     if options.list:
         for name in lecture_names():
             print(f"{name[3:]:32} {importlib.import_module(f'lectures.{name}').TITLE}")
         return 0
+    folder = Path(options.out)
     try:
         names = [find(n) for n in options.names] or lecture_names()
-        folder = Path(options.out)
         folder.mkdir(parents=True, exist_ok=True)
-    except (MinicnnError, OSError) as error:
+        sections = run_all(names, folder, options.full)
+    except MinicnnError as error:
         print(f"lectures: {error}", file=sys.stderr)
         return 2
-    sections = run_all(names, folder, options.full)
+    except OSError as error:
+        print(f"lectures: the folder {options.out!r} cannot be written ({error.strerror}); give another as --out",
+              file=sys.stderr)
+        return 2
     failed = [s.name for s in sections if not s.passed]
-    print(f"{len(sections)} lectures, {len(failed)} failed{': ' + ', '.join(failed) if failed else ''}; "
-          f"open {folder / 'index.html'}")
+    where = f"; open {folder / 'index.html'}" if sections else ", no page was written"
+    print(f"{len(sections)} of {len(names)} lectures, {len(failed)} failed{': ' + ', '.join(failed) if failed else ''}{where}")
     return 1 if failed or len(sections) < len(names) else 0
 
 

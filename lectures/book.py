@@ -3,7 +3,7 @@ import html
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from minicnn.images import replacing
+from minicnn.files import replacing
 
 STYLE = """
 :root { color-scheme: light dark; }

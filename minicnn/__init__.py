@@ -1,4 +1,4 @@
-"""minicnn: convolutional networks by hand, and every technique of the lecture "Visualizing CNN" on top of them."""
+"""minicnn: convolutional networks by hand, and the techniques of the lecture "Visualizing CNN" on top."""
 from . import backend, errors, images, nets, nn, ops, tape
 from .backend import use
 from .nets import build

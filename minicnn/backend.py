@@ -17,13 +17,18 @@ class use:
     """Choose the backend: `use("ref")` from here on, or `with use("ref"):` for a block, after which the old one is back."""
 
     def __init__(self, name):
-        self._token = _current.set(_checked(name))
+        self._name = _checked(name)
+        self._tokens = [_current.set(self._name)]
+        self._called = True                     # the plain call has chosen already; the first `with` only gives back
 
     def __enter__(self):
+        if not self._called:
+            self._tokens.append(_current.set(self._name))
+        self._called = False
         return self
 
     def __exit__(self, *exc_info):
-        _current.reset(self._token)
+        _current.reset(self._tokens.pop())
 
 
 def current():

@@ -10,14 +10,14 @@ Which scale, mean, std and order a network was trained with stands in its `Prepr
 """
 import math
 import os
-import secrets
 import warnings
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from .errors import ImageError, ShapeError
+from .files import replacing
 
 MAX_PIXELS = 64_000_000
 MAX_SIZE = 8192             # of a network's input; a weights file could ask for anything
@@ -328,22 +328,6 @@ def _places(count, columns, height, width, pad):
 
 
 # --- writing --------------------------------------------------------------------------------------------------------
-@contextmanager
-def replacing(path):
-    """Give a temporary name beside `path`: it becomes `path` if the block ends well, and is removed if it fails.
-
-    So nobody ever sees a half-written file, and an older file of that name survives a failure.
-    """
-    folder, name = os.path.split(os.path.abspath(path))
-    temporary = os.path.join(folder, f".{secrets.token_hex(6)}-{name}")     # the ending tells writers the format
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        with suppress(FileNotFoundError):
-            os.remove(temporary)
-
-
 def save_image(path, image):
     """Write a picture, uint8 or float from 0 to 1, in the format of the path's ending; all of it or nothing."""
     from PIL import Image

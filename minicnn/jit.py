@@ -9,7 +9,7 @@ same file (plain `numba.njit`, without a cache of its own: it is compiled into t
 """
 import functools
 import threading
-from contextlib import nullcontext
+from contextlib import contextmanager
 
 import numba
 import numpy as np
@@ -38,7 +38,7 @@ class jit:
         # Compiled for C-contiguous arrays only: another layout would cost a compilation of its own.
         args = [np.ascontiguousarray(a) if isinstance(a, np.ndarray) and not a.flags.c_contiguous else a for a in args]
         try:
-            with _one_at_a_time, single_threaded_blas() if self.blas else nullcontext():
+            with single_threaded_blas() if self.blas else _one_at_a_time:
                 return self._compiled(*args)
         except SystemError as error:        # how a Ctrl-C that fell into a kernel comes out of it
             if error.__cause__ is None:
@@ -62,6 +62,8 @@ def _blas_controller():
     return threadpoolctl.ThreadpoolController().select(user_api="blas")
 
 
+@contextmanager
 def single_threaded_blas():
-    """Return a context manager that holds every BLAS library of the process to one thread."""
-    return _blas_controller().limit(limits=1)
+    """Hold every BLAS library of the process to one thread; one Python thread at a time, since the limit is for all."""
+    with _one_at_a_time, _blas_controller().limit(limits=1):
+        yield

@@ -8,18 +8,29 @@ demos, progress bars, animations and a debugger.
 import itertools
 import os
 
-import numpy as np
+from .errors import MinicnnError, SettingError
+from .files import replacing
 
-from .errors import MinicnnError
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C during a run; `state` is the state that was reached, so that the work is not lost."""
+
+    def __init__(self, state):
+        super().__init__("interrupted; the state reached so far is in the attribute .state of this exception")
+        self.state = state
 
 
 def take(count, states):
     """Yield the start (step 0) and the `count` steps after it."""
+    if count < 0:
+        raise SettingError(f"take: count is {count}, expected 0 or more")
     return itertools.islice(states, count + 1)
 
 
 def every(count, states):
     """Yield states 0, count, 2 count, ..."""
+    if count < 1:
+        raise SettingError(f"every: count is {count}, expected at least 1")
     return itertools.islice(states, 0, None, count)
 
 
@@ -32,14 +43,13 @@ def until(condition, states):
 
 
 def last(states):
-    """Run to the end and return the last state; Ctrl-C ends the run and returns the state reached."""
+    """Run to the end and return the last state; Ctrl-C raises Interrupted, which holds the state reached."""
     state = None
     try:
         for state in states:
             pass
     except KeyboardInterrupt:
-        if state is None:
-            raise
+        raise Interrupted(state) from None
     if state is None:
         raise MinicnnError("last: there was no state at all; give at least the start")
     return state
@@ -57,10 +67,14 @@ def progress(states, total=None, describe=None):
 
 
 def animate(states, path, picture, milliseconds=80):
-    """Pass the states on and write `picture(state)`, (H, W, 3) uint8 arrays, as an animated GIF when the run ends."""
-    from PIL import Image
+    """Pass the states on and, when the run ends in whatever way, write `picture(state)` of each as an animated GIF.
 
-    from .images import replacing
+    `picture` returns an (H, W, 3) uint8 array. Raises SettingError at the start if `path` cannot be such a file.
+    """
+    from PIL import Image
+    folder = os.path.dirname(os.path.abspath(path))
+    if not os.fspath(path).lower().endswith(".gif") or not os.access(folder, os.W_OK):
+        raise SettingError(f"animate: {os.fspath(path)!r} should end in .gif and lie in a folder that can be written")
     frames = []
     try:
         for state in states:
@@ -73,8 +87,11 @@ def animate(states, path, picture, milliseconds=80):
 
 
 def checkpoint(states, path, arrays, count=10):
-    """Pass the states on and write `arrays(state)`, a dict of arrays, to the .npz file `path` after every `count`."""
-    from .images import replacing
+    """Pass the states on and write `arrays(state)`, a dict of arrays, to the .npz file `path`: states 0, count, 2 count, ..."""
+    import numpy as np
+    if count < 1 or not os.access(os.path.dirname(os.path.abspath(path)), os.W_OK):
+        raise SettingError(f"checkpoint: {os.fspath(path)!r} every {count} states; expected a folder that can be written "
+                           "and at least 1")
     for number, state in enumerate(states):
         if number % count == 0:
             with replacing(os.fspath(path)) as temporary, open(temporary, "wb") as file:

@@ -3,12 +3,13 @@
 A Layer holds its parameters and knows which op to call. A Network is a list of named layers in the order in which they
 run, each with the names of the layers that feed it, so that branches (fire modules, inception) are plain to see.
 """
+import copy
 from dataclasses import replace
 
 import numpy as np
 
 from . import images, ops, tape
-from .errors import ShapeError, unknown_name
+from .errors import SettingError, ShapeError, unknown_name
 from .ops.op import pair
 from .tensor import Tensor, as_array
 
@@ -45,6 +46,8 @@ class Conv2d(Layer):
     def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1, bias=True):
         super().__init__()
         kernel = pair("Conv2d", "kernel_size", kernel_size, 1)
+        if groups < 1 or in_channels % groups or out_channels % groups:
+            raise SettingError(f"Conv2d: groups={groups} must divide {in_channels} and {out_channels} channels")
         self.settings = dict(stride=stride, padding=padding, dilation=dilation, groups=groups)
         shape = (out_channels, in_channels // groups, *kernel)
         self.fan_in = shape[1] * shape[2] * shape[3]
@@ -63,7 +66,8 @@ class ConvTranspose2d(Layer):
         super().__init__()
         kernel = pair("ConvTranspose2d", "kernel_size", kernel_size, 1)
         self.settings = dict(stride=stride, padding=padding, output_padding=output_padding, groups=groups)
-        self.fan_in = in_channels // groups * kernel[0] * kernel[1]
+        strides = pair("ConvTranspose2d", "stride", stride, 1)
+        self.fan_in = max(1, in_channels // groups * kernel[0] * kernel[1] // (strides[0] * strides[1]))
         self.parameters["weight"] = Tensor(np.zeros((in_channels, out_channels // groups, *kernel), np.float32))
         self.parameters["bias"] = Tensor(np.zeros(out_channels, np.float32))
 
@@ -231,8 +235,8 @@ class Network:
         """Append a layer fed by the layers named in `inputs` (default: the one added last); return `name`."""
         if inputs is None:
             inputs = [next(reversed(self.layers), "data")]
-        if name in self.layers or name == "data":
-            raise ValueError(f"the network has a layer {name!r} already")
+        if name in self.layers or name == "data" or not isinstance(name, str) or not isinstance(layer, Layer):
+            raise SettingError(f"add({name!r}, {layer!r}): expected a text that names no layer yet, and a Layer")
         for source in inputs:
             if source != "data" and source not in self.layers:
                 raise unknown_name("layer", source, self.layers)
@@ -244,6 +248,8 @@ class Network:
         """Return the last layer's output for a batch x (N, C, H, W): the scores (N, classes), before any softmax."""
         last_use = {source: name for name, (_, inputs) in self.layers.items() for source in inputs}
         values = {"data": self._input(x)}
+        if not self.layers:
+            raise SettingError(f"{self.architecture} has no layers; add some")
         for name, out in self._run(values):
             for source in self.layers[name][1]:     # let go of what no later layer reads
                 if last_use[source] == name:
@@ -298,6 +304,8 @@ class Network:
         `whole`: the picture as large as it is, neither resized nor cropped.
         """
         spec = self.preprocessing
+        if whole and size is not None:
+            raise SettingError("preprocess: give size or whole, not both")
         if whole:
             image = images.load_image(image)
             spec, size = replace(spec, resize=None), image.shape[:2]
@@ -320,6 +328,7 @@ class Network:
 
     def set_array(self, name, array):
         """Put `array` in the place of the parameter or buffer `name`, which must have the same shape."""
+        array = as_array(array)
         layer_name, _, key = name.rpartition("/")
         layer = self.layer(layer_name)
         if key not in layer.parameters and key not in layer.buffers:
@@ -330,7 +339,7 @@ class Network:
         if key in layer.parameters:
             layer.parameters[key] = Tensor(array, old.requires_grad)
         else:
-            layer.buffers[key] = np.asarray(array, np.float32)
+            layer.buffers[key] = np.array(array, np.float32)
 
     def initialise(self, rng):
         """Draw all weights anew from `rng` (a seed or a Generator); return self."""
@@ -338,6 +347,17 @@ class Network:
         for layer, _ in self.layers.values():
             layer.initialise(rng)
         return self
+
+    def astype(self, dtype):
+        """Return a copy of the network whose weights are of another dtype: np.float64 for exact checks."""
+        net = copy.copy(self)
+        net.layers = {}
+        for name, (layer, inputs) in self.layers.items():
+            layer = copy.copy(layer)
+            layer.parameters = {k: Tensor(p.data.astype(dtype), p.requires_grad) for k, p in layer.parameters.items()}
+            layer.buffers = dict(layer.buffers)
+            net.layers[name] = (layer, inputs)
+        return net
 
     def train(self, rng=None):
         """Switch to training: weights take gradients, dropout (from `rng`) and batch statistics are on; return self."""
@@ -365,13 +385,15 @@ class Network:
 def Sequential(layers, architecture="sequential", **kwargs):
     """Return a Network of `layers`, a dict or pairs name -> Layer, each fed by the one before."""
     net = Network(architecture, **kwargs)
-    for name, layer in dict(layers).items():
+    for name, layer in layers.items() if isinstance(layers, dict) else layers:
         net.add(name, layer)
     return net
 
 
 def predict(net, image, top=5):
     """Return the `top` most probable classes of a picture as a list of (probability, class index, class name)."""
+    if top < 1:
+        raise SettingError(f"predict: top is {top}, expected at least 1")
     with tape.no_grad():
         probabilities = ops.softmax(net(net.preprocess(image)), dim=1).data[0]
     order = np.argsort(-probabilities, kind="stable")[:top]

@@ -95,6 +95,9 @@ class Tensor:
     def __len__(self):
         return len(self.data)
 
+    def __bool__(self):
+        return bool(self.data)      # as NumPy: an error for more than one number
+
     def __iter__(self):
         return (self[i] for i in range(len(self)))
 

@@ -19,7 +19,8 @@ import numpy as np
 
 from . import nets
 from .errors import ImageError, MinicnnError, UnknownNameError, WeightsError, unknown_name
-from .images import Preprocessing, replacing
+from .files import replacing
+from .images import Preprocessing
 
 FORMAT, FORMAT_VERSION = "minicnn", 1
 PROVENANCE = ("source", "source_sha256", "licence", "conversion")
@@ -31,19 +32,28 @@ _MAX_TEXT, _MAX_ENTRIES, _MAX_DEPTH, _MAX_OPTION = 1_000_000, 10_000, 8, 100_000
 def save(net, path):
     """Write the network's weights, statistics and description to `path`, which ends in .h5; all of it or nothing.
 
-    The same network gives the same bytes. Raises WeightsError for weights that are NaN or infinite.
+    The same network gives the same bytes. What was written is read back before it takes the place of an older file, so
+    that `load` accepts it. Raises WeightsError, also for weights that are NaN or infinite.
     """
+    if not isinstance(path, (str, os.PathLike)) or not hasattr(net, "parameters"):
+        raise WeightsError(f"save: given are a {type(net).__name__} and a {type(path).__name__}, expected a network and a path")
     path = os.fspath(path)
-    if not path.endswith(".h5"):
+    if not path.endswith(".h5") or "\0" in path:
         raise WeightsError(f"save: {path!r} should end in .h5, so that load knows it for a path")
+    folder = os.path.dirname(os.path.abspath(path))
+    if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
+        raise WeightsError(f"save: {path!r} cannot be written; give a path in an existing folder that can be written")
     arrays = {name: np.asarray(p.data) for name, p in net.parameters().items()} | dict(net.buffers())
     _check_finite(f"save: {net.architecture}", arrays)
     try:
         with replacing(path) as temporary:
             _write(temporary, _description(net), arrays)
-    except (OSError, ValueError) as error:
-        raise WeightsError(f"save: {path!r} cannot be written ({getattr(error, 'strerror', None) or error}); "
-                           "give a path in an existing folder") from None
+            try:
+                _contents(temporary, net)
+            except WeightsError as error:
+                raise WeightsError(f"save: {str(error).replace(temporary, path)}") from None
+    except (OSError, ValueError, TypeError, RuntimeError) as error:
+        raise WeightsError(f"save: {path!r} cannot be written ({getattr(error, 'strerror', None) or error})") from None
 
 
 def load(name_or_path, net=None):
@@ -54,7 +64,17 @@ def load(name_or_path, net=None):
     network that minicnn.nets does not know, give one of the same layers as `net`: it is filled and returned.
     Raises WeightsError for a file that is missing, damaged or meant for something else; a `net` is then as it was.
     """
-    path = find(name_or_path)
+    if not isinstance(name_or_path, (str, os.PathLike)):
+        raise WeightsError(f"load: a {type(name_or_path).__name__} is no name or path of weights")
+    net, arrays, description = _contents(find(name_or_path), net)
+    for name, array in arrays.items():
+        net.set_array(name, array)
+    net.preprocessing, net.classes, net.provenance = description
+    return net
+
+
+def _contents(path, net):
+    """Return (network to fill, its arrays, (preprocessing, classes, provenance)) of a file after all checks."""
     with _opened(path) as file:
         about = _attributes(path, file)
         options = _options(path, about)
@@ -67,11 +87,7 @@ def load(name_or_path, net=None):
         with np.errstate(over="ignore"):        # a number too large becomes infinite, which is looked for below
             arrays = {name: datasets[name][...].astype(places[name].dtype, copy=False) for name in places}
     _check_finite(path, arrays)
-    for name, array in arrays.items():
-        net.set_array(name, array)
-    net.preprocessing, net.classes = preprocessing, classes
-    net.provenance = {key: about[key] for key in PROVENANCE if about[key]}
-    return net
+    return net, arrays, (preprocessing, classes, {key: about[key] for key in PROVENANCE if about[key]})
 
 
 # --- finding --------------------------------------------------------------------------------------------------------

@@ -24,13 +24,6 @@ def torch_results(torch, case):
     return results
 
 
-def in_float64(net):
-    """Return the network with its weights in float64."""
-    for name, parameter in net.parameters().items():
-        net.set_array(name, parameter.data.astype(np.float64))
-    return net
-
-
 def squeezenet_results():
     """Return the crop of a shipped photograph, torch's scores for it and the top class's gradients (every 7th pixel).
 
@@ -38,7 +31,7 @@ def squeezenet_results():
     """
     import minicnn
     from torch_nets import scores_and_gradient
-    net = in_float64(minicnn.load("squeezenet1_1"))
+    net = minicnn.load("squeezenet1_1").astype(np.float64)
     x = net.preprocess(TESTS.parent / "lectures" / "images" / "chelsea.jpg")
     results = {"crop": net.deprocess(x)}
     for rule in minicnn.tape.RELU_RULES:

@@ -10,11 +10,11 @@ import pytest
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted(p for folder in ("minicnn", "lectures", "tools") for p in (ROOT / folder).rglob("*.py"))
 # Rooms from the ground up: a file may import from its own row and the rows above.
-ROWS = [["errors", "jit"], ["tape", "backend", "images", "loop", "embed"], ["tensor"], ["ops", "gradcheck"], ["nn"],
+ROWS = [["errors", "jit", "files"], ["tape", "backend", "images", "loop", "embed"], ["tensor"], ["ops", "gradcheck"], ["nn"],
         ["nets"], ["weights", "formats"], ["visualize", "art", "fool"], ["minicnn"], ["tools", "lectures"]]
 LEVEL = {room: level for level, row in enumerate(ROWS) for room in row}
-ONLY = {"errors": set(), "jit": set(), "images": {"errors", "jit"}, "loop": {"errors", "jit", "images"},
-        "embed": {"errors", "jit", "images", "loop"}}
+ONLY = {"errors": set(), "jit": set(), "files": set(), "images": {"errors", "jit", "files"},
+        "loop": {"errors", "jit", "files"}, "embed": {"errors", "jit", "files"}}
 
 
 def module_of(path):
@@ -60,11 +60,11 @@ def test_imports_point_one_way(path):
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_files_and_functions_stay_short(path):
     text = path.read_text(encoding="utf-8")
-    assert len(text.splitlines()) <= 420, f"{path.name} has {len(text.splitlines())} lines"
+    assert len(text.splitlines()) <= 400, f"{path.name} has {len(text.splitlines())} lines"
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef):
             length = node.end_lineno - node.lineno + 1
-            assert length <= 50, f"{path.name}: {node.name} has {length} lines"
+            assert length <= 41, f"{path.name}: {node.name} has {length} lines"
             if node.name.endswith(("_ref", "_cpu", "_cuda")):
                 assert len(node.args.args) <= 8, f"{path.name}: kernel {node.name} has {len(node.args.args)} parameters"
 

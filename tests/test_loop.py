@@ -22,9 +22,9 @@ def test_last_and_what_ctrl_c_leaves():
             yield k
 
     assert loop.last(iter([5, 6])) == 6
-    assert loop.last(steps(4)) == 3
-    with pytest.raises(KeyboardInterrupt):
-        loop.last(steps(0))
+    with pytest.raises(KeyboardInterrupt) as interrupted:
+        loop.last(steps(4))
+    assert interrupted.value.state == 3
     with pytest.raises(MinicnnError):
         loop.last(iter([]))
 
@@ -48,3 +48,13 @@ def test_checkpoint_keeps_the_newest(tmp_path):
         if k == 7:
             assert np.load(path)["x"] == [6]
     assert [p.name for p in tmp_path.iterdir()] == ["run.npz"]
+
+
+@pytest.mark.parametrize("call", [
+    lambda: loop.take(-1, []), lambda: loop.every(0, []), lambda: next(loop.animate(iter([0]), "run.jpg", None)),
+    lambda: next(loop.animate(iter([0]), "nowhere/run.gif", None)),
+    lambda: next(loop.checkpoint(iter([0]), "nowhere/run.npz", None)),
+])
+def test_wrong_settings_are_refused_before_the_run(call):
+    with pytest.raises(MinicnnError):
+        call()

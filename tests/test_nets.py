@@ -8,9 +8,10 @@ from PIL import Image
 
 import minicnn
 from minicnn import nn
+from minicnn.gradcheck import gradcheck
 from minicnn.errors import MinicnnError, ShapeError, UnknownNameError
 
-# name -> (parameters as published, layer and its shape at the usual input)
+# name -> (parameters, as published where they are, layer and its shape at the usual input)
 NETS = {
     "squeezenet1_1": (1_235_496, "fire5/concat", (1, 256, 27, 27)),
     "alexnet": (60_965_224, "pool5", (1, 256, 6, 6)),
@@ -52,12 +53,6 @@ against_torch = pytest.mark.parametrize("dtype, scores_bar, gradient_bar",
 under_each_rule = pytest.mark.parametrize("rule", minicnn.tape.RELU_RULES)
 
 
-def in_dtype(net, dtype):
-    for name, parameter in net.parameters().items():
-        net.set_array(name, parameter.data.astype(dtype))
-    return net
-
-
 def errors_of(net, x, winner, rule, scores, gradient, every=1):
     """Return the relative errors of the scores and of the gradient of the class `winner` under a ReLU rule."""
     x = minicnn.Tensor(x, requires_grad=True)
@@ -72,13 +67,13 @@ def errors_of(net, x, winner, rule, scores, gradient, every=1):
 
 @against_torch
 @under_each_rule
-@pytest.mark.parametrize("name", ["squeezenet1_1", "alexnet", "caffenet", "alexnet_torchvision", "vgg16", "googlenet"])
+@pytest.mark.parametrize("name", NETS)
 def test_random_weights_agree_with_torch(name, rule, dtype, scores_bar, gradient_bar):
     pytest.importorskip("torch", reason="torch is not installed")
     from torch_nets import scores_and_gradient
-    net = in_dtype(minicnn.build(name, rng=3), dtype)
+    net = minicnn.build(name, rng=3).astype(dtype)
     size = net.preprocessing.size
-    x = np.random.RandomState(1).uniform(-100, 100, (1, 3, size, size)).astype(dtype)
+    x = np.random.RandomState(1).uniform(-100, 100, (1, len(net.preprocessing.mean), size, size)).astype(dtype)
     scores, gradient, winner = scores_and_gradient(net, x, rule=rule)
     scores_error, gradient_error = errors_of(net, x, winner, rule, scores, gradient)
     print(f"{name} {rule} {np.dtype(dtype)}: scores {scores_error:.1e}, gradient {gradient_error:.1e}")
@@ -95,7 +90,7 @@ def squeezenet_golden():
 @under_each_rule
 def test_squeezenet_on_a_photograph_agrees_with_torch(squeezenet_golden, rule, dtype, scores_bar, gradient_bar):
     """The real weights, scores and gradients of the top class under each rule, against torch's of the same crop."""
-    net, golden = in_dtype(minicnn.load("squeezenet1_1"), dtype), squeezenet_golden
+    net, golden = minicnn.load("squeezenet1_1").astype(dtype), squeezenet_golden
     x, winner = net.preprocess(golden["crop"], whole=True).data.astype(dtype), int(golden["winner"])
     scores_error, gradient_error = errors_of(net, x, winner, rule, golden["scores"], golden[rule], every=7)
     print(f"{rule} {np.dtype(dtype)}: scores {scores_error:.1e}, gradient {gradient_error:.1e}")
@@ -182,7 +177,59 @@ def test_call_equals_the_last_activation():
     assert np.array_equal(net(x).data, next(reversed(net.activations(x).values())).data)
 
 
+def test_every_kind_of_layer_runs_and_passes_gradients():
+    net = nn.Network("all layers")
+    net.add("pad", nn.Pad(1, "reflect"))
+    net.add("conv", nn.Conv2d(2, 4, 3))
+    net.add("group", nn.GroupNorm(2, 4))
+    net.add("leaky", nn.LeakyReLU(0.1))
+    skip = net.add("instance", nn.InstanceNorm2d(4))
+    net.add("sigmoid", nn.Sigmoid())
+    net.add("add", nn.Add(), [skip, "sigmoid"])
+    net.add("up", nn.Upsample(2))
+    net.add("transposed", nn.ConvTranspose2d(4, 6, 4, stride=2, padding=1))
+    net.add("tanh", nn.Tanh())
+    net.add("cat", nn.Concat(), ["tanh", "transposed"])
+    net.add("lrn", nn.LocalResponseNorm(3))
+    net.add("average", nn.AvgPool2d(2))
+    net.add("max", nn.MaxPool2d(2))
+    net.add("adaptive", nn.AdaptiveAvgPool2d(2))
+    net.add("flatten", nn.Flatten())
+    net.add("fc", nn.Linear(48, 3))
+    net = net.initialise(0).astype(np.float64).train()
+    assert gradcheck(net, [np.random.RandomState(0).standard_normal((2, 2, 5, 5))]) < 1e-5
+    net(np.random.RandomState(0).standard_normal((2, 2, 5, 5))).sum().backward()
+    assert all(np.abs(p.grad).max() > 0 for name, p in net.parameters().items())
+    assert net.activations(np.zeros((1, 2, 5, 5)))["transposed"].shape == (1, 6, 20, 20)
+
+
+def test_random_weights_keep_the_size_of_a_signal():
+    """He et al.: the variance of a layer's output is about twice that of a rectified input's mean square, for any kind."""
+    x = np.abs(np.random.RandomState(0).standard_normal((4, 16, 24, 24))).astype(np.float32)
+    for layer in (nn.Conv2d(16, 32, 3), nn.ConvTranspose2d(16, 32, 4, stride=2)):
+        layer.initialise(np.random.default_rng(0))
+        out = layer(x).data[:, :, 4:-4, 4:-4]
+        assert 1.4 < out.var() / np.mean(x ** 2) < 2.8
+
+
+def test_astype_is_a_copy():
+    net = minicnn.build("lenet")
+    exact = net.astype(np.float64)
+    assert exact.dtype == np.float64 and net.dtype == np.float32
+    exact.set_array("conv1/bias", np.ones(20))
+    assert net.parameters()["conv1/bias"].data.max() == 0
+
+
 @pytest.mark.parametrize("call, fragment", [
+    (lambda: nn.Sequential([("a", nn.ReLU()), ("a", nn.ReLU())]), "names no layer yet"),
+    (lambda: nn.Sequential({"a": 5}), "and a Layer"),
+    (lambda: nn.Sequential([])(np.zeros((1, 1, 2, 2))), "no layers"),
+    (lambda: nn.Conv2d(3, 8, 3, groups=2), "groups=2"),
+    (lambda: minicnn.build("lenet", classes=0), "classes"),
+    (lambda: minicnn.build("lenet", depth=3), "classes"),
+    (lambda: minicnn.build(["lenet"]), "no network"),
+    (lambda: minicnn.build("lenet").preprocess(np.zeros((9, 9, 3), np.uint8), size=5, whole=True), "not both"),
+    (lambda: minicnn.predict(minicnn.build("lenet"), np.zeros((9, 9, 3), np.uint8), top=0), "top is 0"),
     (lambda: minicnn.build("vgg61"), "did you mean 'vgg19' or 'vgg16'"),
     (lambda: minicnn.build("lenet").activations(np.zeros((1, 1, 28, 28)), upto="conv3"), "did you mean 'conv"),
     (lambda: minicnn.build("lenet")(np.zeros((1, 3, 28, 28))), "layer 'conv1': conv2d: x has 3 channels, w expects 1"),

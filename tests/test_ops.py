@@ -146,6 +146,14 @@ def small_tiles(monkeypatch):
         monkeypatch.setattr(module, "TILE", 300)     # two rows of the 3x3 rows of the table
 
 
+@cases_where(lambda c: c.op == "conv2d")
+def test_im2col_in_numpy_is_the_same_convolution(case, monkeypatch):
+    module = sys.modules[ops.conv2d.__module__]
+    expected, _ = run(case, case.arrays())
+    monkeypatch.setitem(module.KERNELS["cpu"], "forward", module.conv2d_forward_np)
+    assert_close(run(case, case.arrays())[0], expected, 1e-12, "output")
+
+
 @every_case
 def test_same_bits_for_any_number_of_threads(case):
     import numba

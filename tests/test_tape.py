@@ -174,12 +174,51 @@ def test_threads_may_use_kernels_at_the_same_time():
     (lambda: minicnn.use("gpu"), BackendError, "'cpu'"),
     (lambda: minicnn.use("cuda"), BackendError, "cpu"),
     (lambda: Tensor(["a"]), DtypeError, "real numbers"),
+    (lambda: Tensor([[1, 2], [3]]), DtypeError, "different lengths"),
+    (lambda: Tensor([1.0, 2.0], requires_grad=True).backward("ab"), TapeError, "'ab'"),
     (lambda: Tensor(np.ones(2)) + Tensor(np.ones(2, np.float32)), DtypeError, "one dtype"),
 ])
 def test_wrong_use_gets_one_clear_sentence(call, error, fragment):
     with pytest.raises(error) as raised:
         call()
     assert fragment in str(raised.value)
+
+
+def test_a_tensor_is_a_sequence_of_its_rows():
+    t = Tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    a, b = t
+    assert a.data.tolist() == [1, 2] and len(list(t)) == 2
+    (b * 3.0).sum().backward()
+    assert t.grad.tolist() == [[0, 0], [3, 3]] and bool(Tensor(1.0)) and not bool(Tensor(0.0))
+
+
+def test_lists_go_with_either_dtype():
+    assert (Tensor(np.ones(2)) * [0.5, 2]).dtype == np.float64 and (Tensor([1, 2]) * [0.5, 2]).dtype == np.float32
+    assert (Tensor([1.0]) * np.array(0.5)).dtype == np.float32
+
+
+def test_blas_has_its_threads_back_after_use_from_many_threads():
+    import threadpoolctl
+    import scipy.linalg.cython_blas  # noqa: F401
+
+    def blas():
+        return [p["num_threads"] for p in threadpoolctl.threadpool_info() if p["user_api"] == "blas"]
+
+    before, x = blas(), Tensor(np.random.RandomState(0).standard_normal((1, 64, 40, 40)))
+    threads = [threading.Thread(target=lambda: [ops.gram_matrix(x) for _ in range(30)]) for _ in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert blas() == before
+
+
+def test_use_can_be_entered_again():
+    chosen = minicnn.use("ref")
+    for _ in range(2):
+        with chosen:
+            assert minicnn.backend.current() == "ref"
+        assert minicnn.backend.current() == "cpu"
 
 
 def test_lists_whole_numbers_and_reversed_axes_become_float_arrays():

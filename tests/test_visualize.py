@@ -5,12 +5,12 @@ import pytest
 import minicnn
 from lectures.common import IMAGES
 from minicnn import nn
-from minicnn.art.deepdream import deepdream, deepdream_steps, make_step, octave_steps
-from minicnn.errors import ImageError, MinicnnError
+from minicnn.art.deepdream import deepdream, deepdream_steps, make_step
+from minicnn.errors import ImageError, MinicnnError, ShapeError
 from minicnn.images import Preprocessing, load_image, pixel_range, resize_shorter
 from minicnn.loop import last, take
 from minicnn.visualize import filters
-from minicnn.visualize.backprop import backproject, class_seed, strongest_unit, unit_seed
+from minicnn.visualize.backprop import as_picture, backproject, class_seed, strongest_unit, unit_seed
 from minicnn.visualize.occlusion import occlusion, occlusion_steps, pixel_map
 from minicnn.visualize.saliency import saliency_map
 
@@ -48,6 +48,16 @@ def test_bgr_filters_are_shown_red_first():
     w = np.zeros((1, 3, 1, 1))
     w[0, 2] = 1        # BGR: the third channel is red
     assert np.allclose(filters.colour_tiles(w, "BGR")[0, 0, 0], [1, 0, 0])
+
+
+def test_order_and_enlargement():
+    w = np.zeros((3, 3, 3, 3))
+    w[1], w[2, 0, 0, 0] = 2, 1
+    assert list(filters.order_by_energy(w)) == [1, 2, 0]
+    w[0, 1, 2, 0] = 7
+    grey, colour = filters.enlarge(w, 2), filters.enlarge(w.transpose(0, 2, 3, 1), 2, colour=True)
+    assert grey.shape == (3, 3, 6, 6) and (grey[0, 1, 4:, :2] == 7).all() and (grey[0] == 7).sum() == 4
+    assert colour.shape == (3, 6, 6, 3) and np.array_equal(colour, grey.transpose(0, 2, 3, 1))
 
 
 def test_roughness_of_noise_and_of_a_ramp():
@@ -100,6 +110,26 @@ def test_pixel_map_averages_the_windows_over_a_pixel(linear_net):
     values = np.arange(9.0).reshape(3, 3)
     spread = pixel_map(state, values, (8, 8))
     assert spread[0, 0] == 0 and spread[7, 7] == 8 and spread[3, 3] == np.mean([0, 1, 3, 4])
+
+
+def test_blur_noise_and_local_fills_do_what_they_say(linear_net):
+    from minicnn.visualize.occlusion import _filling
+    x = linear_net.preprocess(np.random.RandomState(0).randint(0, 256, (8, 8, 3)).astype(np.uint8)).data
+    blurred, noise = (_filling(linear_net, x, fill, 0, (6, 6)) for fill in ("blur", "noise"))
+    assert 0 < blurred.std() < 0.3 * x.std() and np.abs(blurred.mean() - x.mean()) < 0.1
+    assert noise.std() > 0.2 and not np.allclose(noise, _filling(linear_net, x, "noise", 1, (6, 6)))
+    state, covered = occlusion(linear_net, x, 0, window=8, fill="local"), x.mean((2, 3), keepdims=True)
+    scores = linear_net(np.broadcast_to(covered, x.shape).copy()).data[0]
+    assert state.probability[0, 0] == pytest.approx(np.exp(scores[0]) / np.exp(scores).sum(), rel=1e-5)
+
+
+def test_the_map_followed_is_the_strongest_and_windows_reach_the_border(linear_net):
+    x = linear_net.preprocess(np.random.RandomState(0).randint(0, 256, (8, 8, 3)).astype(np.uint8))
+    state = occlusion(linear_net, x, window=3, stride=4)
+    sums = linear_net.activations(x)["conv1"].data[0].sum((1, 2))
+    assert state.channel == sums.argmax() != sums.argmin()
+    assert list(state.tops) == [0, 4, 5] and np.isfinite(state.probability).all()
+    assert occlusion(linear_net, x).window == (1, 1)        # a seventh of 8 pixels
 
 
 @pytest.mark.parametrize("fill", ["mean", 0, 127.5, 255, "blur", "noise"])
@@ -184,6 +214,26 @@ def test_saliency_of_a_linear_score_is_its_weights(linear_net):
     assert found[2, 6] == pytest.approx(max(rises), rel=1e-3)
 
 
+def test_saliency_starts_before_the_last_relu(squeezenet, cat):
+    """The map is of the mean of the unrectified conv10; the rectified scores, where part of the map is off, give another."""
+    x = minicnn.Tensor(cat.data, requires_grad=True)
+    activations = squeezenet.activations(x)
+    partly_off = int((activations["conv10"].data[0] < 0).sum((1, 2)).argmax())
+    activations["conv10"][0, partly_off].mean().backward()
+    unrectified, x.grad = np.abs(x.grad[0]).max(0), None
+    activations["pool10"][0, partly_off].backward()
+    found = saliency_map(squeezenet, cat, partly_off)
+    np.testing.assert_allclose(found, unrectified, rtol=1e-3, atol=1e-6 * found.max())
+    assert np.abs(found - np.abs(x.grad[0]).max(0)).max() > 0.1 * found.max()
+
+
+def test_as_picture_shows_zero_grey_positive_bright_and_red_first():
+    signal = np.zeros((3, 1, 3))
+    signal[2, 0] = [0, 1, -1]
+    assert np.allclose(as_picture(signal, "BGR", percentile=100)[0, :, 0], [0.5, 1, 0])
+    assert np.allclose(as_picture(signal, "RGB", percentile=100)[0, :, 0], 0.5)
+
+
 # --- DeepDream --------------------------------------------------------------------------------------------------------
 @pytest.fixture(scope="module")
 def picture():
@@ -202,7 +252,7 @@ def test_a_step_without_jitter_is_the_analytic_one(squeezenet, cat):
 
 
 def test_dreaming_boosts_the_layer_and_keeps_pixels_in_range(squeezenet, picture):
-    states = list(octave_steps(squeezenet, picture, "fire6/concat", octaves=2, steps=8, jitter=8, rng=0))
+    states = list(take(16, deepdream_steps(squeezenet, picture, "fire6/concat", octaves=2, steps=8, jitter=8, rng=0)))
     low, high = pixel_range(squeezenet.preprocessing)
     assert len(states) == 17 and states[0].step == 0 and states[-1].octave == 1
     losses = [s.loss for s in states if s.octave == 1]
@@ -210,6 +260,29 @@ def test_dreaming_boosts_the_layer_and_keeps_pixels_in_range(squeezenet, picture
     assert (states[-1].src >= low).all() and (states[-1].src <= high).all()
     assert states[-1].image.shape == picture.shape
     assert np.abs(states[-1].image.astype(int) - picture.astype(int)).mean() > 3
+
+
+def test_a_step_shifts_the_picture_back(squeezenet, picture):
+    """Whatever the shift, the step is about the same picture: its change is where the unshifted step's is."""
+    src = squeezenet.preprocess(picture, whole=True).data
+    plain, _ = make_step(squeezenet, src, "fire2/concat", jitter=0, step_size=3, rng=0)
+    shifted, _ = make_step(squeezenet, src, "fire2/concat", jitter=20, step_size=3, rng=1)
+    assert np.abs(shifted - src).mean() < 2 * np.abs(plain - src).mean() < 20
+    assert np.corrcoef((plain - src).ravel(), (shifted - src).ravel())[0, 1] > 0.3
+
+
+def test_detail_is_carried_to_the_next_octave(squeezenet, picture):
+    settings = dict(octaves=2, jitter=8, rng=0)
+    carried = list(take(7, deepdream_steps(squeezenet, picture, "fire6/concat", steps=6, **settings)))[-1]
+    fresh = list(take(1, deepdream_steps(squeezenet, picture, "fire6/concat", steps=0, **settings)))[-1]
+    assert carried.octave == fresh.octave == 1 and carried.loss > 1.5 * fresh.loss
+
+
+def test_an_unclipped_dream_is_shown_scaled_into_range(squeezenet, picture):
+    states = list(take(6, deepdream_steps(squeezenet, picture, "fire3/concat", clip=False, jitter=8, step_size=20, rng=0)))
+    _, high = pixel_range(squeezenet.preprocessing)
+    assert (states[-1].src > high).mean() > 0.01
+    assert (states[-1].image == 255).mean() < 0.01
 
 
 def test_same_rng_same_dream_and_the_picture_is_left_alone(squeezenet, picture):
@@ -232,6 +305,22 @@ def test_states_are_fresh_and_the_start_is_the_picture(squeezenet, picture):
     (lambda net: backproject(net, np.zeros((1, 3, 8, 8)), "conv1", lambda a: unit_seed(a, 0), "guide"), MinicnnError, "'guided'"),
     (lambda net: deepdream(net, np.zeros((40, 40, 3), np.uint8), "conv1", octaves=4), ImageError, "octave"),
     (lambda net: filters.colour_tiles(np.zeros((4, 4, 3, 3))), MinicnnError, "(4, 4, 3, 3)"),
+    (lambda net: occlusion(net, np.zeros((1, 3, 8, 8)), 5), ShapeError, "no unit 5"),
+    (lambda net: occlusion(net, np.zeros((1, 3, 8, 8)), -1), ShapeError, "no unit -1"),
+    (lambda net: occlusion(net, np.zeros((1, 3, 8, 8)), stride=0), ShapeError, "stride is 0"),
+    (lambda net: occlusion(net, np.zeros((1, 3, 8, 8)), batch=-1), ShapeError, "batch is -1"),
+    (lambda net: occlusion(net, np.zeros((1, 3, 8, 8)), layer="fc"), MinicnnError, "feature maps"),
+    (lambda net: occlusion(net, "cat.jpg"), MinicnnError, "real numbers"),
+    (lambda net: saliency_map(net, np.zeros((1, 3, 8, 8)), 5), ShapeError, "no unit 5"),
+    (lambda net: saliency_map(net, np.zeros((1, 3, 8, 8)), None), ShapeError, "no unit None"),
+    (lambda net: saliency_map(net, np.zeros((1, 3, 8, 8)), True), ShapeError, "no unit True"),
+    (lambda net: saliency_map(net, np.zeros((2, 3, 8, 8)), 0), ShapeError, "one picture"),
+    (lambda net: unit_seed(np.zeros((1, 4, 2, 2)), [1, 0, 0]), ShapeError, "a tuple"),
+    (lambda net: unit_seed(np.zeros((1, 4, 2, 2)), 1, "activations"), MinicnnError, "'activations'"),
+    (lambda net: deepdream(net, np.zeros((64, 64, 3), np.uint8), "conv1", octaves=0), MinicnnError, "0 octaves"),
+    (lambda net: deepdream(net, np.zeros((64, 64, 3), np.uint8), "conv1", octave_scale=0), MinicnnError, "scale 0"),
+    (lambda net: deepdream(net, np.zeros((64, 64, 3), np.uint8), "conv1", octaves=1, jitter=-1), MinicnnError, "jitter is -1"),
+    (lambda net: deepdream(net, np.zeros((64, 64, 3), np.uint8), None, octaves=1), MinicnnError, "no layer"),
     (lambda net: filters.scale_filters(np.zeros((4, 4, 3, 3)), "log"), MinicnnError, "'log'"),
 ])
 def test_wrong_use_gets_one_clear_sentence(linear_net, call, error, fragment):

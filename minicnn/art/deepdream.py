@@ -6,12 +6,14 @@
 Whatever the layer sees a little of, it is shown more of. The picture is shifted at random by up to `jitter` pixels
 before each step (a regulariser), and grown octave by octave, so that the same features appear at several sizes.
 """
+import itertools
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 
 from .. import images
-from ..errors import ImageError, MinicnnError
+from ..errors import ImageError, SettingError
 from ..loop import last, take
 from ..tensor import Tensor
 
@@ -32,14 +34,17 @@ def objective_L2(dst):
 
 
 def make_step(net, src, end, *, step_size=1.5, jitter=32, clip=True, objective=objective_L2, rng):
-    """Return (new src, loss): one gradient ascent step on `src` (1, C, H, W), line for line the slide's.
+    """Return (new src, loss): one gradient ascent step on `src` (1, C, H, W), the slide's make_step.
 
-    step_size is in pixel values 0..255; `objective` maps the activations of layer `end` to the gradient to send back.
+    The slide's network takes pixels of 0..255 less a mean; other networks scale them, so step_size, in pixel values, is
+    brought to the network's units by (high - low) / 255. `objective` maps the activations of layer `end` to the gradient
+    to send back. rng: a Generator, which moves on, or a seed.
     """
-    if jitter < 0:
-        raise MinicnnError(f"deepdream: jitter is {jitter}, expected a number of pixels, 0 or more")
+    if not isinstance(jitter, Integral) or jitter < 0:
+        raise SettingError(f"deepdream: jitter is {jitter!r}, expected a number of pixels, 0 or more")
+    net.layer(end)
     low, high = images.pixel_range(net.preprocessing)
-    ox, oy = rng.integers(-jitter, jitter + 1, 2)
+    ox, oy = np.random.default_rng(rng).integers(-jitter, jitter + 1, 2)
     src = images.jitter(src, oy, ox)                                    # apply jitter shift
 
     x = Tensor(src, requires_grad=True)
@@ -55,59 +60,57 @@ def make_step(net, src, end, *, step_size=1.5, jitter=32, clip=True, objective=o
     return src.astype(np.float32), 0.5 * float(np.mean(np.square(dst.data, dtype=np.float64)))
 
 
-def deepdream_steps(net, image, layer, *, step_size=1.5, jitter=32, clip=True, objective=objective_L2, rng):
-    """Slide "DeepDream": yield a DreamState per step at the picture's own size, without end; step 0 is the start."""
-    rng = np.random.default_rng(rng)
-    src = net.preprocess(image, whole=True).data
-    step, loss = 0, np.nan
-    while True:
-        yield DreamState(step, 0, images.deprocess(src, net.preprocessing), loss, src.copy())
-        src, loss = make_step(net, src, layer, step_size=step_size, jitter=jitter, clip=clip, objective=objective, rng=rng)
-        step += 1
+def deepdream_steps(net, image, layer, *, octaves=1, octave_scale=1.4, steps=10, clip=True, rng, **settings):
+    """Slide "DeepDream": yield a DreamState at the start and after every step, without end.
 
-
-def octave_steps(net, image, layer, *, octaves=4, octave_scale=1.4, steps=10, rng, **settings):
-    """Yield a DreamState per step over all octaves, the smallest first; `settings` are those of `make_step`.
-
-    The detail that an octave has dreamt up is enlarged and added to the next larger version of the photograph.
+    With several `octaves` the first of them are smaller by octave_scale each and get `steps` steps; the last has the
+    picture's own size and goes on. The detail that an octave has dreamt up is enlarged and added to the photograph at the
+    next size; sizes are changed bilinearly (shrinking averages). `settings` are those of `make_step`.
     """
-    if octaves < 1 or steps < 0 or octave_scale <= 1:
-        raise MinicnnError(f"deepdream: {octaves} octaves of scale {octave_scale} with {steps} steps, expected at least 1, "
-                           "more than 1 and at least 0")
     rng = np.random.default_rng(rng)
-    image = images.load_image(image)
-    height, width = image.shape[:2]
-    sizes = [(round(height / octave_scale ** k), round(width / octave_scale ** k)) for k in range(octaves)][::-1]
-    if min(sizes[0]) < 32:
-        raise ImageError(f"deepdream: the smallest of {octaves} octaves is {sizes[0][0]}x{sizes[0][1]} pixels, expected at "
-                         "least 32; give a larger picture, fewer octaves or a smaller octave_scale")
-    low, high = images.pixel_range(net.preprocessing)
-    detail, step = None, 0
+    whole = net.preprocess(image, whole=True).data
+    sizes = _octave_sizes(whole.shape[2:], octaves, octave_scale, steps)
+    detail, step = 0, 0
     for octave, size in enumerate(sizes):
-        base = net.preprocess(images.resize(image, size), whole=True).data
-        src = base if detail is None else base + _resize_planes(detail, size)
-        loss = np.nan
-        for done in range(steps + 1):
-            if step == 0 or done > 0:
-                yield DreamState(step, octave, images.deprocess(np.clip(src, low, high), net.preprocessing), loss, src.copy())
-            if done < steps:
-                src, loss = make_step(net, src, layer, rng=rng, **settings)
-                step += 1
+        base = _resize_planes(whole, size)
+        src = base if octave == 0 else base + _resize_planes(detail, size)
+        if octave == 0:
+            yield DreamState(0, 0, _shown(net, src, clip), np.nan, src.copy())
+        for _ in range(steps) if octave + 1 < octaves else itertools.count():
+            src, loss = make_step(net, src, layer, clip=clip, rng=rng, **settings)
+            step += 1
+            yield DreamState(step, octave, _shown(net, src, clip), loss, src.copy())
         detail = src - base
 
 
 def deepdream(net, image, layer, *, octaves=4, octave_scale=1.4, steps=10, rng=0, **settings):
-    """Return the dreamt picture (H, W, 3) uint8: the last state of `octave_steps`."""
-    return last(octave_steps(net, image, layer, octaves=octaves, octave_scale=octave_scale, steps=steps, rng=rng,
-                             **settings)).image
+    """Return the dreamt picture (H, W, 3) uint8: `steps` steps of `deepdream_steps` in each octave."""
+    states = deepdream_steps(net, image, layer, octaves=octaves, octave_scale=octave_scale, steps=steps, rng=rng, **settings)
+    return last(take(octaves * steps, states)).image
 
 
-def dream_at_one_size(net, image, layer, *, steps=10, rng=0, **settings):
-    """Return the picture after `steps` of `deepdream_steps`, without octaves."""
-    return last(take(steps, deepdream_steps(net, image, layer, rng=rng, **settings))).image
+def _octave_sizes(size, octaves, octave_scale, steps):
+    """Return the octaves' (height, width), the smallest first."""
+    if not isinstance(octaves, Integral) or not isinstance(steps, Integral) or octaves < 1 or steps < 0 or octave_scale <= 1:
+        raise SettingError(f"deepdream: {octaves} octaves of scale {octave_scale} with {steps} steps each, expected whole "
+                           "numbers from 1 and from 0, and a scale above 1")
+    sizes = [tuple(round(n / octave_scale ** k) for n in size) for k in range(octaves)][::-1]
+    if min(sizes[0]) < 32:
+        raise ImageError(f"deepdream: the smallest of {octaves} octaves is {sizes[0][0]}x{sizes[0][1]} pixels, expected at "
+                         "least 32; give a larger picture, fewer octaves or a smaller octave_scale")
+    return sizes
+
+
+def _shown(net, src, clip):
+    """Return the picture of `src`; unclipped pixels are scaled so that all but the 0.02 % brightest fit into 0..255."""
+    low, high = images.pixel_range(net.preprocessing)
+    if not clip:
+        share = (src - low) / (high - low)
+        src = low + share / max(np.percentile(share, 99.98), 1e-30) * (high - low)
+    return images.deprocess(src, net.preprocessing)
 
 
 def _resize_planes(x, size):
     """Resize x (1, C, h, w) to (1, C, *size), bilinear."""
     planes = images.resize(x[0].transpose(1, 2, 0), size, "bilinear")
-    return np.ascontiguousarray(planes.transpose(2, 0, 1)[None])
+    return np.ascontiguousarray(planes.reshape(*size, -1).transpose(2, 0, 1)[None])

@@ -1,5 +1,5 @@
 """The architectures, one file each; `build(name, rng=0)` makes one with random weights."""
-from ..errors import unknown_name
+from ..errors import SettingError, unknown_name
 from .alexnet import alexnet, alexnet_torchvision, caffenet
 from .allcnn import allcnn_c, allcnn_imagenet
 from .convnetjs import convnetjs_cifar10
@@ -19,7 +19,10 @@ def build(name, rng=0, **options):
 
     `options` are the builder's own, such as `classes=10` (the number of scores). Raises UnknownNameError.
     """
-    if name not in _BUILDERS:
+    if not isinstance(name, str) or name not in _BUILDERS:
         raise unknown_name("network", name, NAMES)
+    classes = options.get("classes", 1)
+    if set(options) - {"classes"} or not isinstance(classes, int) or not 1 <= classes <= 1_000_000:
+        raise SettingError(f"build: {name} takes classes=<number of scores, from 1>, given are {options}")
     net = _BUILDERS[name](**options)
     return net if rng is None else net.initialise(rng)

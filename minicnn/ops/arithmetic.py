@@ -170,7 +170,7 @@ class Pow(Op):
 
 
 def _takes_any_dtype(x):
-    return isinstance(x, numbers.Real) or isinstance(x, np.ndarray) and x.dtype.kind in "iub"
+    return isinstance(x, (numbers.Real, list, tuple)) or isinstance(x, np.ndarray) and (x.ndim == 0 or x.dtype.kind in "iub")
 
 
 def _operands(op, a, b):

@@ -7,7 +7,7 @@ Shapes: x (N, C, H, W), y and switches (N, C, OH, OW); a switch is the index h W
 clipped to the image (padding never wins). Ties go to the first maximum in reading order, as in torch and Caffe; a NaN
 wins. `ceil_mode` adds a last window that hangs over the edge, unless it would start in the padding. Where windows
 overlap (3x3, stride 2) several dL/dy can land on one pixel: they add, which is the gradient.
-Slide "Deconv net": "unpooling only modifies locations that originally activated the pooling operation".
+Slide "Deconv net": "unpooling only modifies locations that originally activates the pooling operation".
 """
 import numpy as np
 from numba import prange

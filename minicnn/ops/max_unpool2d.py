@@ -6,7 +6,7 @@ Shapes: x and indices (N, C, H, W), y (N, C, OH, OW) with OH = (H - 1) s - 2p + 
 in its plane, as max_pool2d(..., return_indices=True) gives them. It is the backward pass of max pooling, and uses that
 kernel. Where pooling windows overlap, one pixel can be the maximum of several: their values ADD here, as gradients do,
 while torch.nn.functional.max_unpool2d and Zeiler and Fergus place one of them, the last; without overlap the two agree.
-Slide "Deconv net": "unpooling only modifies locations that originally activated the pooling operation".
+Slide "Deconv net": "unpooling only modifies locations that originally activates the pooling operation".
 """
 import numpy as np
 

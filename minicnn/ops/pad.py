@@ -7,6 +7,8 @@ Shapes: x (N, C, H, W), y (N, C, top + H + bottom, left + W + right). Modes: "co
 the border pixel, which is not repeated (d c b | a b c d | c b a); "replicate" repeats it (a a a | a b c d | d d d).
 float32 or float64. Names and order (left, right, top, bottom) as torch.nn.functional.pad on the last two axes.
 """
+from numbers import Integral
+
 import numpy as np
 from numba import prange
 
@@ -95,7 +97,7 @@ def pad(x, pad, mode="constant", value=0.0):
     mode "constant" (with `value`), "reflect" (needs pad < size) or "replicate".
     """
     check_ndim("pad", "x", x, 4, "(N, C, H, W)")
-    borders = (pad,) * 4 if isinstance(pad, int) else tuple(pad)
+    borders = (pad,) * 4 if isinstance(pad, Integral) else tuple(pad)
     if len(borders) != 4 or any(int(b) != b for b in borders):
         raise ShapeError(f"pad: pad is {pad!r}, expected an int or four (left, right, top, bottom)")
     if min(borders) < 0:

@@ -10,6 +10,7 @@ torch.amax, which takes several, and torch.max(x) deal dL/dy out evenly instead.
 float32 or float64. Names as torch's.
 """
 import math
+from numbers import Integral
 
 import numpy as np
 
@@ -83,7 +84,7 @@ class _Axes:
 
     def __init__(self, op, shape, dim, keepdim):
         ndim = len(shape)
-        dims = range(ndim) if dim is None else (dim,) if isinstance(dim, int) else tuple(dim)
+        dims = range(ndim) if dim is None else (dim,) if isinstance(dim, Integral) else tuple(dim)
         if any(not -ndim <= d < ndim for d in dims) or len({d % ndim for d in dims}) < len(dims):
             raise ShapeError(f"{op}: dim {dim} does not name different axes of a tensor of shape {shape}")
         self.gone = tuple(sorted(d % ndim for d in dims))

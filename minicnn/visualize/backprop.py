@@ -8,11 +8,13 @@ The three differ only in what a ReLU passes back (ops/relu.py) and, for the deco
 contrast normalisation unchanged. Unpooling through the recorded switches is max_pool2d's backward pass, the transposed
 filter is conv2d's. Where pooling windows overlap, contributions add up, as in the gradient.
 """
+from numbers import Integral, Real
+
 import numpy as np
 
 from .. import tape
-from ..errors import ShapeError
-from ..tensor import Tensor
+from ..errors import SettingError, ShapeError
+from ..tensor import Tensor, as_array
 
 
 def unit_seed(activation, unit, value=1.0):
@@ -23,11 +25,14 @@ def unit_seed(activation, unit, value=1.0):
     """
     data = np.asarray(activation)
     index = (0, *unit) if isinstance(unit, tuple) else (0, unit)
-    if len(index) > data.ndim or not all(0 <= i < n for i, n in zip(index, data.shape)):
-        raise ShapeError(f"unit_seed: there is no unit {unit} in a layer of shape {data.shape}; "
-                         "give (channel, row, column) or a channel, counted from 0")
+    whole = all(isinstance(i, Integral) and not isinstance(i, bool) for i in index)
+    if not whole or len(index) > data.ndim or not all(0 <= i < n for i, n in zip(index, data.shape)):
+        raise ShapeError(f"unit_seed: there is no unit {unit!r} in a layer of shape {data.shape}; "
+                         "give a tuple (channel, row, column) or a channel, counted from 0")
+    if not (value == "activation" if isinstance(value, str) else isinstance(value, Real)):
+        raise SettingError(f"unit_seed: value is {value!r}, expected a number or \"activation\"")
     seed = np.zeros_like(data)
-    seed[index] = data[index] if isinstance(value, str) and value == "activation" else value
+    seed[index] = data[index] if isinstance(value, str) else value
     return seed
 
 
@@ -42,7 +47,10 @@ def backproject(net, x, layer, seed, rule="backprop"):
     seed: an array of the layer's shape, or a function that makes it from the layer's activation (Tensor). rule:
     "backprop" (the gradient), "deconvnet" or "guided". The network and x are left as they are.
     """
-    image = Tensor(np.asarray(x, net.dtype), requires_grad=True)
+    net.layer(layer)
+    image = Tensor(as_array(x).astype(net.dtype, copy=False), requires_grad=True)
+    if image.ndim != 4 or len(image) != 1:
+        raise ShapeError(f"backproject: x has shape {image.shape}, expected one picture (1, C, H, W)")
     activation = net.activations(image, upto=layer)[layer]
     with tape.relu_rule(rule):
         activation.backward(seed(activation) if callable(seed) else seed)
@@ -57,6 +65,8 @@ def class_seed(activation, class_index):
 
 def as_picture(signal, channel_order="RGB", percentile=99.5):
     """Return a signal (3, H, W) as a picture (H, W, 3) in 0..1: grey is zero, the `percentile` of magnitudes full colour."""
+    if np.ndim(signal) != 3 or len(signal) != 3:
+        raise ShapeError(f"as_picture: the signal has shape {np.shape(signal)}, expected (3, H, W)")
     top = max(np.percentile(np.abs(signal), percentile), 1e-30)
     picture = np.clip(0.5 + signal / (2 * top), 0, 1).transpose(1, 2, 0)
     return picture[..., ::-1] if channel_order == "BGR" else picture

@@ -15,6 +15,7 @@ SCALINGS = ("filter", "global", "symmetric")
 def scale_filters(weight, scaling="filter"):
     """Return `weight` (F, C, KH, KW) moved into 0..1; same shape.
 
+    The result is one grey tile per filter and input channel, the way to draw a higher layer.
     "filter": each filter from its own minimum to its maximum. "global": all by one minimum and maximum, so that strong
     filters look strong. "symmetric": each filter about 0 by its largest magnitude, so that grey (0.5) means weight 0.
     """
@@ -40,15 +41,9 @@ def colour_tiles(weight, channel_order="RGB", scaling="filter"):
     return tiles[..., ::-1] if channel_order == "BGR" else tiles
 
 
-def grey_tiles(weight, scaling="filter"):
-    """Return the filters of any layer (F, C, KH, KW) as one grey tile per input channel, (F, C, KH, KW) in 0..1."""
-    return scale_filters(weight, scaling)
-
-
-def enlarge(tiles, factor):
-    """Return tiles (..., h, w) or colour tiles (..., h, w, 3) with every weight drawn as factor x factor pixels."""
-    axes = (-3, -2) if tiles.shape[-1] == 3 and tiles.ndim >= 4 else (-2, -1)
-    for axis in axes:
+def enlarge(tiles, factor, colour=False):
+    """Return tiles (..., h, w), or with `colour` (..., h, w, 3), with every weight drawn as factor x factor pixels."""
+    for axis in (-3, -2) if colour else (-2, -1):
         tiles = np.repeat(tiles, factor, axis=axis)
     return tiles
 

@@ -5,14 +5,18 @@
 Where covering the picture makes the probability of the right class fall, there the network looks. The slide fills with
 zeros, which after the mean has been subtracted is the mean colour; the paper used grey. `fill` chooses.
 """
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from numbers import Real
 
 import numpy as np
 
 from .. import ops, tape
-from ..errors import MinicnnError, ShapeError
+from ..errors import SettingError, ShapeError, unknown_name
 from ..images import gaussian_blur, pixel_range
 from ..loop import last
+from ..ops.op import pair
+from ..tensor import as_array
+from .backprop import unit_seed
 
 
 @dataclass(frozen=True)
@@ -29,44 +33,57 @@ class OcclusionState:
     channel: int                # which feature map `activation` is about
 
 
-def occlusion_steps(net, x, class_index=None, *, window=32, stride=8, fill="mean", layer=None, batch=16, rng=0):
-    """Slide a window of `window` pixels over `x` (1, C, H, W) and yield an OcclusionState after every `batch` positions.
+def occlusion_steps(net, x, class_index=None, *, window=None, stride=8, fill="mean", layer=None, batch=16, rng=0):
+    """Slide a window over `x` (1, C, H, W) and yield an OcclusionState at the start and after every `batch` positions.
 
-    class_index: default the most probable class. fill: "mean" (0 after preprocessing), a grey value 0..255, "blur" (the
-    picture itself, blurred) or "noise" (pixels drawn from `rng`). layer: whose strongest feature map is summed (default
-    the last with maps). Raises ShapeError for a window larger than the picture.
+    class_index: default the most probable class. window, stride: an int or (height, width); the window's default is a
+    seventh of the picture's shorter side; the last window of a row or column is moved back so that it ends at the border.
+    fill: "mean" (0 after preprocessing: the mean colour of a network that subtracts one), a grey value 0..255, "local" (the
+    mean of what it covers), "blur" (the picture itself, blurred) or "noise" (pixels drawn from `rng`).
+    layer: whose strongest feature map is summed (default the last with maps).
     """
-    data = np.asarray(x, net.dtype)
-    height, width = (window, window) if isinstance(window, int) else window
-    if data.ndim != 4 or len(data) != 1 or not (1 <= height <= data.shape[2] and 1 <= width <= data.shape[3]):
-        raise ShapeError(f"occlusion: a window of {height}x{width} on x of shape {data.shape}; expected x (1, C, H, W) "
-                         "and a window no larger than it")
-    if min(stride, batch) < 1:
-        raise ShapeError(f"occlusion: stride {stride} and batch {batch}, expected at least 1")
-    tops, lefts = np.arange(0, data.shape[2] - height + 1, stride), np.arange(0, data.shape[3] - width + 1, stride)
+    data = as_array(x).astype(net.dtype, copy=False)
+    if data.ndim != 4 or len(data) != 1:
+        raise ShapeError(f"occlusion: x has shape {data.shape}, expected one picture (1, C, H, W)")
+    height, width = pair("occlusion", "window", max(1, min(data.shape[2:]) // 7) if window is None else window, 1)
+    if height > data.shape[2] or width > data.shape[3]:
+        raise ShapeError(f"occlusion: a window of {height}x{width} is larger than the picture, x {data.shape}")
+    strides, (batch, _) = pair("occlusion", "stride", stride, 1), pair("occlusion", "batch", batch, 1)
+    tops, lefts = (_positions(n, w, s) for n, w, s in zip(data.shape[2:], (height, width), strides))
     filling = _filling(net, data, fill, rng, (height, width))
     probability, maps = _look(net, data, layer)
     class_index = int(probability[0].argmax()) if class_index is None else class_index
-    if not 0 <= class_index < probability.shape[1]:
-        raise ShapeError(f"occlusion: there is no class {class_index}, expected 0 to {probability.shape[1] - 1}")
+    unoccluded = probability[0, np.flatnonzero(unit_seed(probability, class_index)[0])[0]]
     channel = int(maps[0].argmax())
-    shape = len(tops), len(lefts)
-    found = {"probability": np.full(shape, np.nan), "activation": np.full(shape, np.nan), "best": np.full(shape, -1)}
-    rest = dict(tops=tops, lefts=lefts, window=(height, width), unoccluded=float(probability[0, class_index]), channel=channel)
-    yield OcclusionState(0, *(a.copy() for a in found.values()), **rest)
-    positions = [(r, c) for r in range(shape[0]) for c in range(shape[1])]
-    for step, start in enumerate(range(0, len(positions), batch), start=1):
+    state = OcclusionState(0, np.full((len(tops), len(lefts)), np.nan), np.full((len(tops), len(lefts)), np.nan),
+                           np.full((len(tops), len(lefts)), -1), tops, lefts, (height, width), float(unoccluded), channel)
+    yield state
+    positions = [(r, c) for r in range(len(tops)) for c in range(len(lefts))]
+    for start in range(0, len(positions), batch):
         places = positions[start:start + batch]
-        occluded = np.repeat(data, len(places), axis=0)
-        for picture, (r, c) in zip(occluded, places):
-            area = slice(tops[r], tops[r] + height), slice(lefts[c], lefts[c] + width)
-            picture[:, area[0], area[1]] = filling[:, area[0], area[1]]
-        probability, maps = _look(net, occluded, layer)
+        probability, maps = _look(net, _occluded(data, filling, state, places), layer)
+        found = state.probability.copy(), state.activation.copy(), state.best.copy()
         for k, place in enumerate(places):
-            found["probability"][place] = probability[k, class_index]
-            found["activation"][place] = maps[k, channel]
-            found["best"][place] = probability[k].argmax()
-        yield OcclusionState(step, *(a.copy() for a in found.values()), **rest)
+            found[0][place], found[1][place] = probability[k, class_index], maps[k, channel]
+            found[2][place] = probability[k].argmax()
+        state = replace(state, step=state.step + 1, probability=found[0], activation=found[1], best=found[2])
+        yield state
+
+
+def _positions(size, window, stride):
+    """Return where windows begin along an axis: every `stride`, and a last one that ends at the border."""
+    begins = np.arange(0, size - window + 1, stride)
+    return begins if begins[-1] == size - window else np.append(begins, size - window)
+
+
+def _occluded(data, filling, state, places):
+    """Return a copy of the picture for each place (row, column) of the maps, with the window there filled."""
+    pictures = np.repeat(data, len(places), axis=0)
+    for picture, (r, c) in zip(pictures, places):
+        top, left = state.tops[r], state.lefts[c]
+        area = np.s_[:, top:top + state.window[0], left:left + state.window[1]]
+        picture[area] = data[0][area].mean(axis=(1, 2), keepdims=True) if filling is None else filling[area]
+    return pictures
 
 
 def occlusion(net, x, class_index=None, **settings):
@@ -90,20 +107,24 @@ def _look(net, data, layer):
     with tape.no_grad():
         activations = net.activations(data)
         scores = next(reversed(activations.values()))
-        name = layer or [n for n, a in activations.items() if a.ndim == 4][-1]
-        net.layer(name)
+        with_maps = [name for name, a in activations.items() if a.ndim == 4]
+        name = with_maps[-1] if layer is None else layer
+        if name not in with_maps:
+            raise unknown_name(f"layer with feature maps in {net.architecture}", name, with_maps)
         return ops.softmax(scores, dim=1).data, activations[name].data.sum((2, 3))
 
 
 def _filling(net, data, fill, rng, window):
-    """Return the picture (C, H, W) that shows through the window."""
+    """Return the picture (C, H, W) that shows through the window; None: the mean of what the window covers."""
     low, high = pixel_range(net.preprocessing)
+    if fill == "local":
+        return None
     if fill == "mean":
         return np.zeros_like(data[0])
     if fill == "blur":
         return gaussian_blur(data, max(window) / 2)[0]
     if fill == "noise":
-        return np.random.default_rng(rng).uniform(low[0], high[0], data[0].shape).astype(np.float32)
-    if isinstance(fill, (int, float)) and 0 <= fill <= 255:
-        return np.broadcast_to(low[0] + (high - low)[0] * (fill / 255), data[0].shape).astype(np.float32)
-    raise MinicnnError(f"occlusion: fill is {fill!r}, expected \"mean\", \"blur\", \"noise\" or a grey value 0..255")
+        return np.random.default_rng(rng).uniform(low[0], high[0], data[0].shape).astype(data.dtype)
+    if isinstance(fill, Real) and not isinstance(fill, bool) and 0 <= fill <= 255:
+        return np.broadcast_to(low[0] + (high - low)[0] * (fill / 255), data[0].shape).astype(data.dtype)
+    raise SettingError(f"occlusion: fill is {fill!r}, expected \"mean\", \"local\", \"blur\", \"noise\" or a grey value 0..255")

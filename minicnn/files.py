@@ -1,0 +1,20 @@
+"""Writing files so that nobody ever sees half of one."""
+import os
+import secrets
+from contextlib import contextmanager, suppress
+
+
+@contextmanager
+def replacing(path):
+    """Give a temporary name beside `path`: it becomes `path` if the block ends well, and is removed if it fails.
+
+    So nobody ever sees a half-written file, and an older file of that name survives a failure.
+    """
+    folder, name = os.path.split(os.path.abspath(path))
+    temporary = os.path.join(folder, f".{secrets.token_hex(6)}-{name}")     # the ending tells writers the format
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        with suppress(FileNotFoundError):
+            os.remove(temporary)
