@@ -40,10 +40,10 @@ class jit:
         try:
             with single_threaded_blas() if self.blas else _one_at_a_time:
                 return self._compiled(*args)
-        except SystemError as error:        # how a Ctrl-C that fell into a kernel comes out of it
-            if error.__cause__ is None:
-                raise
-            raise error.__cause__ from None
+        except SystemError as error:        # how a Ctrl-C that fell into a kernel comes out of it, wrapped once or more
+            while isinstance(error, SystemError) and error.__cause__ is not None:
+                error = error.__cause__
+            raise error from None
 
 
 def _lazily_compiled(function):

@@ -53,3 +53,21 @@ def test_an_out_folder_that_cannot_be_made(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert main(["raw_filters", "--out", str(tmp_path / "file" / "out")]) == 2
     assert "lectures:" in capsys.readouterr().err
+
+
+def test_ctrl_c_keeps_the_lectures_that_are_done_and_nothing_else(tmp_path, capsys, monkeypatch):
+    import lectures.__main__ as program
+
+    def interrupted(name, folder, full):
+        if name == "05_occlusion":
+            raise KeyboardInterrupt
+        return run(name, folder, full)
+
+    monkeypatch.setattr(program, "run", interrupted)
+    assert main(["raw_filters", "occlusion", "saliency", "--out", str(tmp_path)]) == 1
+    printed = capsys.readouterr()
+    assert "stopped by Ctrl-C" in printed.err and "1 of 3 lectures, 0 failed" in printed.out
+    page = (tmp_path / "index.html").read_text()
+    assert "01_raw_filters" in page and "occlusion" not in page
+    assert main(["occlusion", "--out", str(tmp_path / "new")]) == 1
+    assert "no page was written" in capsys.readouterr().out and not (tmp_path / "new" / "index.html").exists()
