@@ -1,8 +1,8 @@
 """Which rung of the ladder runs: "ref" (plain loops, the definition), "cpu" (Numba and NumPy) or "cuda".
 
 Every op's file ends its ladder with a table KERNELS = {"ref": {pass: function}, "cpu": {pass: function}}, and the op
-asks `pick(KERNELS)` for the rung in use. The choice is `use("ref")`, a plain call or a `with` block, or the environment
-variable MINICNN_BACKEND; without either it is "cpu".
+asks `pick(KERNELS)` for the rung in use; a "cuda" rung will be a third row of that table. The choice is `use("ref")`, a
+plain call or a `with` block, or the environment variable MINICNN_BACKEND; without either it is "cpu".
 """
 import os
 from contextvars import ContextVar

@@ -262,7 +262,10 @@ def deprocess(x, spec):
 
     The inverse of the arithmetic of `preprocess`, rounded and clipped to 0..255; grey becomes three equal channels.
     """
-    x, channels = np.asarray(x, dtype=np.float64), CHANNELS[spec.channel_order]
+    x, channels = np.asarray(x), CHANNELS[spec.channel_order]
+    if x.dtype.kind not in "fiu":
+        raise ImageError(f"deprocess: x is {x.dtype}, expected an array of numbers")
+    x = x.astype(np.float64)
     if x.ndim == 4 and len(x) == 1:
         x = x[0]
     if x.ndim != 3 or len(x) != channels:

@@ -22,15 +22,15 @@ class Interrupted(KeyboardInterrupt):
 
 def take(count, states):
     """Yield the start (step 0) and the `count` steps after it."""
-    if count < 0:
-        raise SettingError(f"take: count is {count}, expected 0 or more")
+    if not isinstance(count, int) or count < 0:
+        raise SettingError(f"take: count is {count!r}, expected a whole number, 0 or more")
     return itertools.islice(states, count + 1)
 
 
 def every(count, states):
     """Yield states 0, count, 2 count, ..."""
-    if count < 1:
-        raise SettingError(f"every: count is {count}, expected at least 1")
+    if not isinstance(count, int) or count < 1:
+        raise SettingError(f"every: count is {count!r}, expected a whole number, at least 1")
     return itertools.islice(states, 0, None, count)
 
 

@@ -18,6 +18,8 @@ class Op:
     @classmethod
     def apply(cls, *inputs, **settings):
         """Run forward on the inputs' arrays and record the op if any input wants a gradient."""
+        if inputs[0] is None:
+            raise DtypeError(f"{cls.__name__}: the first input is None, expected a Tensor or an array")
         arrays = [None if i is None else as_array(i) for i in inputs]
         dtypes = {a.dtype for a in arrays if a is not None}
         if len(dtypes) > 1:
