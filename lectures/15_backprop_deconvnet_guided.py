@@ -5,7 +5,7 @@ import minicnn
 from minicnn.images import gaussian_blur
 from minicnn.visualize.backprop import as_picture, backproject, class_seed, strongest_unit, unit_seed
 
-from .common import IMAGES, Check, panels, predict_class, short
+from .common import IMAGES, Check, panels, short
 
 TITLE = "Guided backprop"
 FORMULA = """f = relu(f_below)
@@ -25,7 +25,7 @@ def compute(full):
     x = net.preprocess(IMAGES / PHOTOGRAPH)
     with minicnn.no_grad():
         activations = net.activations(x)
-    winner = predict_class(net, x)
+    winner = int(activations["pool10"].data[0].argmax())
     signals, units = {}, {}
     for layer in LAYERS:
         units[layer] = winner if layer == net.class_layer else strongest_unit(activations[layer])
