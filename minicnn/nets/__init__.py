@@ -17,12 +17,26 @@ NAMES = tuple(_BUILDERS)
 def build(name, rng=0, **options):
     """Return the Network `name` with weights drawn from `rng`, a seed or a Generator (None: all zero, to be filled).
 
-    `options` are the builder's own, such as `classes=10` (the number of scores). Raises UnknownNameError.
+    `options`: `classes=10` (the number of scores), or `head=False` for the features alone, without the linear layers that
+    score them, for which any size of picture will do. Raises UnknownNameError and SettingError.
     """
     if not isinstance(name, str) or name not in _BUILDERS:
         raise unknown_name("network", name, NAMES)
-    classes = options.get("classes", 1)
-    if set(options) - {"classes"} or not isinstance(classes, int) or not 1 <= classes <= 1_000_000:
-        raise SettingError(f"build: {name} takes classes=<number of scores, from 1>, given are {options}")
-    net = _BUILDERS[name](**options)
+    classes, head = options.get("classes", 1), options.get("head", True)
+    if set(options) - {"classes", "head"} or not isinstance(classes, int) or not 1 <= classes <= 1_000_000:
+        raise SettingError(f"build: {name} takes classes=<number of scores, from 1> and head=False, given are {options}")
+    net = _BUILDERS[name](**{k: v for k, v in options.items() if k == "classes"})
+    if not head:
+        _behead(net)
     return net if rng is None else net.initialise(rng)
+
+
+def _behead(net):
+    """Take away all that comes after the last feature maps."""
+    names = list(net.layers)
+    if "flatten" not in names:
+        raise SettingError(f"build: {net.architecture} has no linear layers to leave out; head=False is for "
+                           "networks that flatten their maps, such as vgg16")
+    for name in names[names.index("flatten"):]:
+        del net.layers[name]
+    net.options, net.classes = {"head": False}, None
