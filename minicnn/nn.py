@@ -184,15 +184,14 @@ class BatchNorm2d(Layer):
         self.settings = dict(momentum=momentum, eps=eps)
         self.parameters["weight"] = Tensor(np.ones(channels, np.float32))
         self.parameters["bias"] = Tensor(np.zeros(channels, np.float32))
-        self.buffers["running_mean"] = np.zeros(channels, np.float32)
-        self.buffers["running_var"] = np.ones(channels, np.float32)
+        self.buffers.update(running_mean=np.zeros(channels, np.float32), running_var=np.ones(channels, np.float32))
 
     def __call__(self, x):
         p, stats = self.parameters, self.buffers
         out, mean, var = ops.batch_norm(x, stats["running_mean"], stats["running_var"], p["weight"], p["bias"],
                                         self.training, return_stats=True, **self.settings)
         if self.training:
-            stats["running_mean"], stats["running_var"] = mean, var
+            stats.update(running_mean=mean, running_var=var)
         return out
 
 
@@ -206,8 +205,7 @@ class GroupNorm(Layer):
         self.parameters["bias"] = Tensor(np.zeros(channels, np.float32))
 
     def __call__(self, x):
-        p = self.parameters
-        return ops.group_norm(x, weight=p["weight"], bias=p["bias"], **self.settings)
+        return ops.group_norm(x, **self.parameters, **self.settings)
 
 
 def InstanceNorm2d(channels, eps=1e-5):
@@ -246,10 +244,9 @@ class Network:
     # --- running --------------------------------------------------------------------------------------------------
     def __call__(self, x):
         """Return the last layer's output for a batch x (N, C, H, W): the scores (N, classes), before any softmax."""
-        last_use = {source: name for name, (_, inputs) in self.layers.items() for source in inputs}
-        values = {"data": self._input(x)}
         if not self.layers:
             raise SettingError(f"{self.architecture} has no layers; add some")
+        last_use, values = {i: name for name, (_, inputs) in self.layers.items() for i in inputs}, {"data": self._input(x)}
         for name, out in self._run(values):
             for source in self.layers[name][1]:     # let go of what no later layer reads
                 if last_use[source] == name:
@@ -397,8 +394,7 @@ def predict(net, image, top=5):
     with tape.no_grad():
         scores = net(net.preprocess(image))
         if scores.ndim != 2:
-            raise SettingError(f"predict: {net.architecture} ends in maps of shape {scores.shape}, not in scores of classes; "
-                               "give a network with its head")
+            raise SettingError(f"predict: {net.architecture} ends in maps, not in scores of classes; give a network with its head")
         probabilities = ops.softmax(scores, dim=1).data[0]
     order = np.argsort(-probabilities, kind="stable")[:top]
     return [(float(probabilities[k]), int(k), net.classes[k] if net.classes else str(k)) for k in order]

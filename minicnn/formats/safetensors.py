@@ -37,7 +37,7 @@ def read(source):
     if length > MAX_HEADER:
         raise WeightsError(f"its table of contents has {length} bytes; expected at most {MAX_HEADER}")
     start = 8 + length
-    table = json.loads(source.read(8, length), object_pairs_hook=_unique)
+    table = json.loads(source.read(8, length).decode("utf-8"), object_pairs_hook=_unique)
     if not isinstance(table, dict):
         raise WeightsError(f"its table of contents is a {type(table).__name__}; expected an object with names")
     table.pop("__metadata__", None)
