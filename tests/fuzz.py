@@ -127,7 +127,7 @@ def main():
             with sources.opened(path) as source:
                 reader = formats.recognise(source)
         before, accepted, slowest = memory("VmRSS"), 0, 0.0
-        for codec in ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be", "utf-16", "utf-32", "idna", "latin1"):
+        for codec in ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be", "utf-16", "utf-32", "latin1", "raw-unicode-escape"):
             codecs.lookup(codec)        # their modules are loaded at the first use, which is no harm
         sys.addaudithook(lambda event, args: watch.append((event, repr(args)[:200])) if event in FORBIDDEN else None)
         signal.signal(signal.SIGALRM, hang)

@@ -204,6 +204,20 @@ def test_johnsons_names_and_torchvisions_squeezenet():
     assert known["features_12_expand3x3"] == "fire9/expand3x3" and known["classifier_1"] == "conv10"
 
 
+def test_caffes_numbers_in_torchs_layout_go_in_as_bgr(tmp_path, monkeypatch):
+    """The VGG files of fast neural style: their classifier begins with layer 1."""
+    from minicnn.formats import torch_file
+
+    def layouts(numbers, kernel):
+        state = {"features.0.weight": Stored((64, 3, kernel, kernel), np.float32, None)}
+        state |= {f"classifier.{k}.weight": Stored((4096, 4096), np.float32, None) for k in numbers}
+        monkeypatch.setattr(torch_file, "_read_legacy", lambda source: state)
+        monkeypatch.setattr(torch_file.zip_archive, "is_zip", lambda source: False)
+        return list(torch_file.read(None).layouts)
+    assert layouts((1, 4, 6), 3)[0] == "bgr"
+    assert layouts((0, 3, 6), 3)[0] == "rgb" and layouts((1, 4, 6), 11)[0] == "rgb"      # torchvision's VGG and AlexNet
+
+
 def test_other_numbers_of_classes_and_no_head():
     net = nets.build("vgg16", None)
     layers = shapes_only(net, keras)

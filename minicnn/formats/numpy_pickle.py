@@ -8,12 +8,11 @@ Pickles of Python 2 (text as latin1) and 3, all protocols; NumPy before and sinc
 """
 import math
 import re
-import reprlib
 
 import numpy as np
 
 from ..errors import WeightsError
-from .pickles import Machine, Span, plain
+from .pickles import Machine, Span, plain, shown
 from .source import Stored, checked_shape
 
 SHORT = 100             # characters of a text that becomes bytes at once
@@ -30,13 +29,13 @@ class _Dtype:
 
     def __init__(self, code, *align_and_copy):
         if not isinstance(code, str) or not re.fullmatch("[<>=|]?(f[248]|[iu][1248]|b1|O[48]?)", code):
-            raise WeightsError(f"an array of dtype {reprlib.repr(code)}; expected numbers of 1 to 8 bytes")
+            raise WeightsError(f"an array of dtype {shown(code)}; expected numbers of 1 to 8 bytes")
         self.value = np.dtype("O") if "O" in code else np.dtype(code)
 
     def set_state(self, state):
         # (version, byte order, subdtype, names, fields, ...): only a plain number has None in the middle three
         if not isinstance(state, tuple) or len(state) < 5 or state[1] not in ("<", ">", "=", "|"):
-            raise WeightsError(f"a dtype with the state {reprlib.repr(state)}; expected that of a plain number")
+            raise WeightsError(f"a dtype with the state {shown(state)}; expected that of a plain number")
         if any(part is not None for part in state[2:5]):
             raise WeightsError("an array of records; expected plain numbers")
         self.value = self.value.newbyteorder(state[1])
@@ -48,12 +47,12 @@ class _Array:
 
     def set_state(self, state):
         if not isinstance(state, tuple) or len(state) not in (4, 5):
-            raise WeightsError(f"an array with the state {reprlib.repr(state)}; "
+            raise WeightsError(f"an array with the state {shown(state)}; "
                                "expected version, shape, dtype, order and bytes")
         shape, dtype, fortran_order, data = state[-4:]
         if not isinstance(dtype, _Dtype):
-            raise WeightsError(f"an array of dtype {reprlib.repr(dtype)}; expected numbers")
-        self.shape, self.dtype, self.data = checked_shape(shape), dtype.value, data
+            raise WeightsError(f"an array of dtype {shown(dtype)}; expected numbers")
+        self.shape, self.dtype, self.data = shape_of(shape), dtype.value, data
         self.order = "F" if fortran_order else "C"
 
     def finish(self, source, walk):
@@ -87,9 +86,20 @@ class _Array:
         return np.frombuffer(data, self.dtype).reshape(self.shape, order=self.order).copy()
 
 
+def shape_of(sizes):
+    """Return the sizes of an array after a check."""
+    if not _whole_numbers(sizes):
+        raise WeightsError(f"an array of shape {shown(sizes)}; expected whole numbers")
+    return checked_shape(sizes)
+
+
+def _whole_numbers(value):
+    return isinstance(value, tuple) and all(type(number) is int for number in value)
+
+
 def _empty_array(kind, shape, code):
     if kind != "numpy.ndarray":
-        raise WeightsError(f"an array of the class {reprlib.repr(kind)}; expected numpy.ndarray")
+        raise WeightsError(f"an array of the class {shown(kind)}; expected numpy.ndarray")
     return _Array()
 
 
@@ -98,8 +108,8 @@ def _array_from_buffer(data, dtype, shape, order, axes=None):
     array = _Array()
     array.set_state((shape, dtype, order == "F", data))
     if order == "K" and axes is not None:
-        if not isinstance(axes, tuple) or sorted(axes) != list(range(len(array.shape))):
-            raise WeightsError(f"an array of shape {array.shape} with the axes {reprlib.repr(axes)}; expected each axis once")
+        if not _whole_numbers(axes) or sorted(axes) != list(range(len(array.shape))):
+            raise WeightsError(f"an array of shape {array.shape} with the axes {shown(axes)}; expected each axis once")
         array.axes = axes
     return array
 
@@ -114,7 +124,7 @@ def _number(dtype, data):
 def _encode(text, encoding):
     """Return the bytes that old protocols spell as text; of an array, whose bytes are many, the text itself."""
     if encoding not in ("latin1", "latin-1"):
-        raise WeightsError(f"text in the encoding {reprlib.repr(encoding)}; expected latin1")
+        raise WeightsError(f"text in the encoding {shown(encoding)}; expected latin1")
     return text if isinstance(text, Span) or len(text) > SHORT else text.encode("latin1")
 
 

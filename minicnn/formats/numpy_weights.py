@@ -20,7 +20,8 @@ from .found import Found, Layout
 from .source import Source, Stored, checked_shape
 
 _MAGIC, MAX_HEADER = b"\x93NUMPY", 10_000
-_HEADER = re.compile(r"\{'descr': '([<>|=][a-zA-Z]\d{0,3})', 'fortran_order': (True|False), 'shape': \(([\dL, ]{0,200})\),? *\}\s*")
+_HEADER = re.compile(r"\{'descr': '([<>|=][a-zA-Z]\d{0,3})', 'fortran_order': (True|False), "
+                     r"'shape': \(([\dL, ]{0,200})\),? *\}\s*")
 _VGG_RGB = {"channel_order": "RGB", "scale": 1.0, "mean": (123.68, 116.779, 103.939), "std": (1, 1, 1)}
 _KEYS = {"w": "weight", "weight": "weight", "weights": "weight", "kernel": "weight", "filters": "weight",
          "b": "bias", "bias": "bias", "biases": "bias"}
@@ -28,14 +29,14 @@ _KEYS = {"w": "weight", "weight": "weight", "weights": "weight", "kernel": "weig
 
 def recognises(source):
     """Return whether this is an .npz, an .npy or a pickle that is not torch's."""
-    head = source.read(0, min(source.size, 3))
     if torch_file.recognises(source):
         return False
     if zip_archive.is_zip(source):
         tail = source.read(max(0, source.size - 4000), min(4000, source.size))
         return b".npy" in tail
-    # A pickle: protocol 2 to 5, then a dict, a list, a tuple, a function or a frame. Other formats begin with a size 0x280.
-    return source.read(0, min(source.size, 6)) == _MAGIC or re.fullmatch(b"\x80[\2-\5][}\\](c\x95]", head) is not None
+    head = source.read(0, min(source.size, 6))
+    # A pickle: its protocol, then a dict, a list, a tuple, a function or a frame. Other formats begin with a size of 0x280.
+    return head == _MAGIC or re.match(b"\x80[\2-\5][}\\](c\x95]", head) is not None
 
 
 def read(source):
@@ -46,7 +47,8 @@ def read(source):
         return _of_dict(numpy_pickle.unpickle(source), "pickle of NumPy arrays")
     dtype, _, shape, offset = _header(source)
     if dtype != object or shape != ():
-        raise WeightsError(f"it is a single array of shape {shape} and {dtype}; expected a dict of layers, as in bvlc_alexnet.npy")
+        raise WeightsError(f"it is a single array of shape {shape} and {dtype}; expected a dict of layers, as in "
+                           "bvlc_alexnet.npy")
     return _of_dict(numpy_pickle.unpickle(source, offset), "NumPy .npy")
 
 
@@ -60,8 +62,10 @@ def read_array(source):
 
 def _header(source):
     """Return (dtype, order, shape, offset of the numbers) of an .npy file."""
+    if source.read(0, 6) != _MAGIC:
+        raise WeightsError(f"where an .npy file is expected, there is one that begins with {source.read(0, 6)!r}")
     major, minor = source.read(6, 2)
-    if source.read(0, 6) != _MAGIC or major not in (1, 2, 3):
+    if major not in (1, 2, 3):
         raise WeightsError(f"it is NumPy's format in version {major}.{minor}; expected an .npy of version 1 to 3")
     layout, start = ("<H", 10) if major == 1 else ("<I", 12)
     size, = source.unpack(layout, 8)
@@ -133,8 +137,8 @@ def _check_kind(member, dtype, shape, offset):
     if dtype.kind != "f":
         raise WeightsError(f"{member.name[:80]!r} in it holds {dtype}; expected float numbers")
     if math.prod(shape) * dtype.itemsize != member.size - offset:
-        raise WeightsError(f"{member.name[:80]!r} in it has {member.size - offset} bytes of numbers, but shape {shape} of {dtype} "
-                           f"needs {math.prod(shape) * dtype.itemsize}; it is damaged")
+        raise WeightsError(f"{member.name[:80]!r} in it has {member.size - offset} bytes of numbers, but shape {shape} of "
+                           f"{dtype} needs {math.prod(shape) * dtype.itemsize}; it is damaged")
 
 
 def _add(layers, name, key, array):

@@ -20,9 +20,9 @@ import numpy as np
 
 from ..errors import WeightsError
 
-MAX_PROGRAM = 256_000       # an object in memory takes up to 100 times the instruction that makes it
+MAX_PROGRAM = 200_000       # an object in memory takes up to 100 times the instruction that makes it
 LONG = 1024                 # bytes from which on a string stays in the file
-MAX_DEPTH, MAX_THINGS = 50, 20_000
+MAX_DEPTH, MAX_THINGS = 50, 15_000
 
 _INSTRUCTIONS = """
     PROTO STOP MARK POP POP_MARK DUP PUT BINPUT LONG_BINPUT GET BINGET LONG_BINGET MEMOIZE
@@ -188,10 +188,16 @@ class Machine(pickle._Unpickler):
                  pickle.SETITEM[0]: load_setitem, pickle.SETITEMS[0]: load_setitems, pickle.DICT[0]: load_dict}
 
 
+def shown(value):
+    """Return a few characters on a thing that a pickle made, for a message; what holds others could hold them without end."""
+    short = isinstance(value, _PLAIN) or isinstance(value, tuple) and all(isinstance(part, _PLAIN) for part in value)
+    return reprlib.repr(value)[:100] if short else f"a {type(value).__name__}"
+
+
 def checked_key(key):
     """Return a dict's key: text, bytes or a small number, for which nobody can prepare a slow dict."""
     if not isinstance(key, (str, bytes)) and not (type(key) is int and abs(key) < 2**31):
-        raise WeightsError(f"a dict with the key {reprlib.repr(key)}; expected text or a small number")
+        raise WeightsError(f"a dict with the key {shown(key)}; expected text or a small number")
     return key
 
 

@@ -9,16 +9,15 @@ A tensor is a call: _rebuild_tensor_v2(storage, offset, size, stride, ...), coun
 height, width), matrices (out, in), and a map is flattened in the order channel, height, width: the axes of minicnn.
 """
 import math
-import reprlib
 
 import numpy as np
 
 from ..errors import WeightsError
 from . import zip_archive
 from .found import Found, Layout
-from .numpy_pickle import NAMES
-from .pickles import Machine, checked_key, plain
-from .source import Stored, bfloat16, checked_shape
+from .numpy_pickle import NAMES, shape_of
+from .pickles import Machine, checked_key, plain, shown
+from .source import Stored, bfloat16
 from .state_dict import TORCHVISION, layers_of_state_dict
 
 MAGIC = bytes.fromhex("80028a0a6cfc9c46f9206aa850192e")      # a pickle of the number 0x1950a86a20f9469cfc6c
@@ -65,7 +64,8 @@ def _read_zip(source):
                            "save its state_dict() with torch.save")
     programs = [name for name in members if name.endswith("/data.pkl") and name.count("/") == 1]
     if len(programs) != 1 or members[programs[0]].deflated:
-        raise WeightsError(f"it has {len(programs)} members named data.pkl; expected one, stored plainly, as torch.save writes it")
+        raise WeightsError(f"it has {len(programs)} members named data.pkl; expected one, stored plainly, as torch.save "
+                           "writes it")
     prefix, storages = programs[0][:-len("data.pkl")], {}
     value = Machine(source, members[programs[0]].offset, _NAMES, lambda key: _storage(key, storages)).load()
     order = members.get(prefix + "byteorder")
@@ -87,7 +87,7 @@ def _read_legacy(source):
         at, used = machine.end, machine.used
     _, version, facts, value, keys = parts
     if version != 1001 or not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
-        raise WeightsError(f"it is torch's legacy format in version {reprlib.repr(version)}; expected 1001")
+        raise WeightsError(f"it is torch's legacy format in version {shown(version)}; expected 1001")
     big = isinstance(facts, dict) and facts.get("little_endian") is False
     for key in keys:
         count, = source.unpack("<q", at)
@@ -118,10 +118,10 @@ class _StorageType:
 def _storage(key, storages):
     """Return the storage that a persistent id names: ("storage", type, key, device, count[, view])."""
     if not isinstance(key, tuple) or len(key) not in (5, 6) or key[0] != "storage" or not isinstance(key[1], _StorageType):
-        raise WeightsError(f"it points to {reprlib.repr(key)}; expected a storage of numbers")
+        raise WeightsError(f"it points to {shown(key)}; expected a storage of numbers")
     _, kind, name, _, count, *view = key
     if not isinstance(name, str) or type(count) is not int or not 0 <= count < 2**40 or view not in ([], [None]):
-        raise WeightsError(f"it points to a storage {reprlib.repr(key[2:])}; expected a key, a device and a count")
+        raise WeightsError(f"it points to a storage {shown(key[2:])}; expected a key, a device and a count")
     made = storages.setdefault(name, _Storage(kind, name, count))
     if (made.kind, made.count) != (kind, count):
         raise WeightsError(f"it describes the storage {name[:40]!r} in two ways; it is damaged")
@@ -132,11 +132,12 @@ class _Tensor:
     """A view of a storage: element (i, j, ...) stands at offset + i * stride[0] + j * stride[1] + ..."""
 
     def __init__(self, storage, offset, shape, stride, *grad_and_hooks):
-        self.storage, self.shape = storage, checked_shape(shape)
+        self.storage, self.shape = storage, shape_of(shape)
         numbers = [offset, *stride] if isinstance(stride, tuple) else [None]
         if not isinstance(storage, _Storage) or len(stride) != len(self.shape) or \
                 not all(type(n) is int and 0 <= n < 2**40 for n in numbers):
-            raise WeightsError(f"a tensor of shape {self.shape} with the stride {reprlib.repr(stride)}; expected sizes of a storage")
+            raise WeightsError(f"a tensor of shape {self.shape} with the stride {shown(stride)}; "
+                               "expected a storage, an offset and as many strides as sizes")
         self.offset, self.stride = offset, stride
 
     def finish(self, source, walk):
@@ -144,8 +145,8 @@ class _Tensor:
         numbers, storage = math.prod(self.shape), self.storage
         span = 1 + sum((n - 1) * step for n, step in zip(self.shape, self.stride)) if numbers else 0
         if storage.offset is None or self.offset + span > storage.count:
-            raise WeightsError(f"a tensor of shape {self.shape} needs {self.offset + span} numbers, its storage has {storage.count}; "
-                               "it is damaged")
+            raise WeightsError(f"a tensor of shape {self.shape} needs {self.offset + span} numbers, its storage has "
+                               f"{storage.count}; it is damaged")
         if span > 4 * numbers + 1024 or numbers > 4 * span + 1024:
             raise WeightsError(f"a tensor of shape {self.shape} is a view of {span} numbers; save tensor.contiguous()")
         flat = source.array(storage.offset + self.offset * storage.dtype.itemsize, (span,), storage.dtype)
@@ -174,7 +175,7 @@ def _parameter(data, requires_grad, hooks):
 
 
 def _size(sizes):
-    return checked_shape(sizes)
+    return shape_of(sizes)
 
 
 _NAMES = NAMES | {"collections.OrderedDict": _OrderedDict, "torch._utils._rebuild_tensor_v2": _Tensor, "torch.Size": _size,
