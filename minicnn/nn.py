@@ -394,7 +394,7 @@ def predict(net, image, top=5):
     with tape.no_grad():
         scores = net(net.preprocess(image))
         if scores.ndim != 2:
-            raise SettingError(f"predict: {net.architecture} ends in maps, not in scores of classes; give a network with its head")
+            raise SettingError(f"predict: {net.architecture} ends in maps, not in scores of classes; give it with its head")
         probabilities = ops.softmax(scores, dim=1).data[0]
     order = np.argsort(-probabilities, kind="stable")[:top]
     return [(float(probabilities[k]), int(k), net.classes[k] if net.classes else str(k)) for k in order]

@@ -191,7 +191,7 @@ class Machine(pickle._Unpickler):
 def shown(value):
     """Return a few characters on a thing that a pickle made, for a message; what holds others could hold them without end."""
     short = isinstance(value, _PLAIN) or isinstance(value, tuple) and all(isinstance(part, _PLAIN) for part in value)
-    return reprlib.repr(value)[:100] if short else f"a {type(value).__name__}"
+    return reprlib.repr(value)[:100] if short else f"<{type(value).__name__}>"
 
 
 def checked_key(key):
