@@ -376,7 +376,7 @@ WORST = {
 @pytest.mark.parametrize("name", WORST)
 def test_the_worst_programs(name):
     data, says = WORST[name]
-    assert_bounded(lambda: numpy_pickle.unpickle(source(data)), says, len(data))
+    assert_bounded(lambda: numpy_pickle.unpickle(source(data)), says)
 
 
 LAUGHS = {
@@ -403,7 +403,7 @@ def test_things_that_are_endless_to_print(name):
     assert_bounded(lambda: numpy_pickle.unpickle(source(data)), says)
 
 
-def assert_bounded(read, says, given=0):
+def assert_bounded(read, says):
     """Hold that `read` takes less than 2 seconds and 40 MB, and raises a message that begins with `says` (None: nothing)."""
     def attempt():
         try:
@@ -619,8 +619,8 @@ def test_names_in_an_archive(method):
                "step.npy": matrix, "conv1_x.npy": matrix, "readme.txt": b"text", "empty_b.npy": np.zeros(0)}
     found = read(npz(members, method))
     # A name is a name: nothing is unpacked to a path.
-    assert list(found.layers) == ["conv1_1", "fc", "../../up", "/etc", "../a", "empty"]
-    assert found.left_out == ["W", "step", "conv1_x"]
+    assert list(found.layers) == ["conv1_1", "fc", "../../up", "/etc", "empty"]
+    assert found.left_out == ["../a_W", "W", "step", "conv1_x"]
     assert_same(found.layers["conv1_1"]["weight"].read(), np.asarray(filters.transpose(3, 2, 0, 1)))
     assert_same(found.layers["fc"]["weight"].read(), matrix.T)
     assert found.layers["empty"]["bias"].read().shape == (0,)

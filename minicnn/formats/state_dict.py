@@ -26,7 +26,7 @@ def layers_of_state_dict(arrays):
         raise WeightsError(f"an array is named {reprlib.repr(strange[0])}; expected a name that can be printed")
     start = 0
     while arrays:
-        prefix = next((p for p in PREFIXES if all(name.startswith(p, start) for name in arrays)), None)
+        prefix = next((p for p in PREFIXES if all(n.startswith(p, start) and "." in n[start + len(p):] for n in arrays)), None)
         if prefix is None:
             break
         start += len(prefix)

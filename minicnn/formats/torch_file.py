@@ -134,7 +134,7 @@ class _Tensor:
     def __init__(self, storage, offset, shape, stride, *grad_and_hooks):
         self.storage, self.shape = storage, shape_of(shape)
         numbers = [offset, *stride] if isinstance(stride, tuple) else [None]
-        if not isinstance(storage, _Storage) or len(stride) != len(self.shape) or \
+        if not isinstance(storage, _Storage) or len(numbers) != 1 + len(self.shape) or \
                 not all(type(n) is int and 0 <= n < 2**40 for n in numbers):
             raise WeightsError(f"a tensor of shape {self.shape} with the stride {shown(stride)}; "
                                "expected a storage, an offset and as many strides as sizes")
