@@ -157,7 +157,9 @@ def test_big_endian():
 def test_views_of_a_storage(write):
     numbers = np.arange(24, dtype=np.float32)
     for shape, stride, offset in (((2, 3, 4), (12, 4, 1), 0), ((4, 3, 2), (1, 4, 12), 0), ((3,), (4,), 2),
-                                  ((), (), 23), ((1,), (99,), 5), ((0, 3), (3, 1), 0), ((0,), (1,), 24), ((2, 3), (0, 1), 4), ((2, 2), (1, 1), 20),
+                                  ((), (), 23), ((1,), (99,), 5),
+                                  ((0, 3), (3, 1), 0), ((0,), (1,), 24), ((2, 3), (0, 1), 4),
+                                  ((2, 2), (1, 1), 20),
                                   ((3,), (0,), 7)):
         array = the_one(write(state_dict(a__weight=tensor(shape, stride, offset, storage(count=24))), {"0": numbers}))
         assert array.shape == shape
