@@ -43,8 +43,8 @@ def convert(path, arch, *, format="auto", layout=None, mean=None, photographs=()
     """Return (Network, Report): the weights of a foreign file in the architecture `arch`.
 
     `format` and `layout` name the reader and the reading where the file alone does not tell. `mean` is the path of a mean
-    picture (.binaryproto or .npy) whose average takes the place of the usual one. `photographs` are pairs (path, set of
-    right classes) that decide between readings. Raises WeightsError, UnknownNameError.
+    picture of Caffe's (.binaryproto or .npy, BGR) whose average takes the place of the usual one. `photographs` are pairs
+    (path, set of right classes) that decide between readings. Raises WeightsError, UnknownNameError.
     """
     net = nets.build(arch, None)
     size = sum(p.data.nbytes for p in net.parameters().values())
@@ -105,7 +105,7 @@ def _turned(array, shape, layout, maps):
 
 
 def _mean_of(path, preprocessing):
-    """Return the mean of each channel over the centre of a mean picture (C, H, W), which is what the crop is lessened by."""
+    """Return the mean of each channel over the centre of a mean picture (C, H, W): Caffe's, BGR from 0 to 255."""
     with sources.opened(path) as source, formats.guarded(source.name):
         if caffe.recognises_mean(source):
             mean = caffe.read_mean(source)
@@ -120,7 +120,8 @@ def _mean_of(path, preprocessing):
             mean = mean[:, top:top + size[0], left:left + size[1]].mean(axis=(1, 2), dtype=np.float64)
         if len(mean) != len(preprocessing.mean) or not np.isfinite(mean).all():
             raise WeightsError(f"a mean of {len(mean)} channels, {mean}; expected {len(preprocessing.mean)} finite numbers")
-    return tuple(float(m) for m in mean)
+    mean = mean[::-1] if preprocessing.channel_order == "RGB" else mean
+    return tuple(float(m) * preprocessing.scale for m in mean)
 
 
 def sha256(path):

@@ -48,12 +48,13 @@ def save(net, path, dtype=None):
         raise WeightsError(f"save: {path!r} cannot be written; give a path in an existing folder that can be written")
     arrays = {name: np.asarray(p.data) for name, p in net.parameters().items()} | dict(net.buffers())
     with np.errstate(over="ignore"):            # a number too large becomes infinite, which is looked for here
-        _check_finite(f"save: {net.architecture}", arrays, dtype)
+        _check_finite(f"save: {net.architecture}", [name for name, array in arrays.items() if not np.isfinite(
+            array.astype(dtype or array.dtype, copy=False)).all()])
     try:
         with replacing(path) as temporary:
             _write(temporary, _description(net), arrays, dtype)
             try:
-                _contents(temporary, net)
+                _contents(temporary, net, keep=False)
             except WeightsError as error:
                 raise WeightsError(f"save: {str(error).replace(temporary, path)}") from None
     except (OSError, ValueError, TypeError, RuntimeError) as error:
@@ -77,8 +78,11 @@ def load(name_or_path, net=None):
     return net
 
 
-def _contents(path, net):
-    """Return (network to fill, its arrays, (preprocessing, classes, provenance)) of a file after all checks."""
+def _contents(path, net, keep=True):
+    """Return (network to fill, its arrays, (preprocessing, classes, provenance)) of a file after all checks.
+
+    Without `keep` each array is read and checked, then forgotten.
+    """
     with formats.guarded(path, ()), hdf5.sandbox() as box:
         with formats.sources.opened(path) as source:
             if source.read(0, min(8, source.size)) != hdf5.SIGNATURE:
@@ -91,10 +95,14 @@ def _contents(path, net):
         places = net.parameters() | net.buffers()
         _check_fit(net.architecture, {k: tuple(v.shape) for k, v in places.items()},
                    {k: v["shape"] for k, v in tree.datasets.items()})
-        with np.errstate(over="ignore"):        # a number too large becomes infinite, which is looked for below
-            arrays = {name: box.array(path, name, tree).read().astype(place.dtype, copy=False)
-                      for name, place in places.items()}
-    _check_finite(path, arrays)
+        arrays, broken = {}, []
+        for name, place in places.items():
+            with np.errstate(over="ignore"):        # a number too large becomes infinite
+                array = box.array(path, name, tree).read().astype(place.dtype, copy=False)
+            broken += [] if np.isfinite(array).all() else [name]
+            if keep:
+                arrays[name] = array
+    _check_finite(path, broken)
     return net, arrays, (preprocessing, classes, {key: about[key] for key in PROVENANCE if about[key]})
 
 
@@ -234,8 +242,7 @@ def _check_fit(architecture, expected, given):
         raise WeightsError(f"it does not fit {architecture}: {listed}")
 
 
-def _check_finite(what, arrays, dtype=None):
-    broken = [name for name, array in arrays.items() if not np.isfinite(array.astype(dtype or array.dtype, copy=False)).all()]
+def _check_finite(what, broken):
     if broken:
         raise WeightsError(f"{what}: NaN or infinity in {_some(broken)}; such a network computes nothing")
 

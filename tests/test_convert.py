@@ -300,6 +300,8 @@ def test_a_mean_picture(tmp_path):
     np.save(tmp_path / "mean.npy", mean)
     net = nets.build("alexnet", None)
     assert convert._mean_of(tmp_path / "mean.npy", net.preprocessing) == (100, 110, 120)
+    rgb = replace(net.preprocessing, channel_order="RGB", scale=0.5)
+    assert convert._mean_of(tmp_path / "mean.npy", rgb) == (60, 55, 50)
     golden = convert._mean_of(FOLDER / "mean.binaryproto", net.preprocessing)
     assert len(golden) == 3 and all(np.isfinite(golden))
     for bad in (np.zeros((2, 5, 5), np.float32), np.full((3, 2, 2), np.nan, np.float32), np.zeros((3, 5), np.float32),
@@ -342,6 +344,13 @@ def test_the_tool_says_what_is_wrong(arguments, says, tmp_path, monkeypatch):
         convert_weights.main([str(a) for a in arguments])
     import re
     assert re.search(says, str(stop.value)) and "\n" not in str(stop.value) and list(tmp_path.iterdir()) == []
+
+
+def test_the_source_is_not_overwritten(tmp_path, monkeypatch):
+    (tmp_path / "a.h5").write_bytes((FOLDER / "keras.h5").read_bytes())
+    with pytest.raises(SystemExit, match="SOURCE itself"):
+        convert_weights.main([str(tmp_path / "a.h5"), str(tmp_path / "a.h5"), "--arch", "convnetjs_cifar10"])
+    assert (tmp_path / "a.h5").read_bytes() == (FOLDER / "keras.h5").read_bytes()
 
 
 def test_a_network_without_a_head_can_be_saved_and_says_so(tmp_path):

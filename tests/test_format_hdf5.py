@@ -355,10 +355,10 @@ ANSWERS = {
     "another shape": ("say(GOOD); hear(); say('{\"shape\": [3], \"dtype\": \"<f4\"}')", "'x' is not as it was described"),
     "too few numbers": ("say(GOOD); hear(); say('{\"shape\": [2], \"dtype\": \"<f4\"}'); say('1234')",
                         "the process that reads it answers nonsense"),
-    "too many numbers": ("say(GOOD); hear(); say('{\"shape\": [2], \"dtype\": \"<f4\"}'); say('123456789')",
+    "too many numbers": ("say(GOOD); hear(); say('{\"shape\": [2], \"dtype\": \"<f4\", \"size\": 9}'); say('123456789')",
                          "the process that reads it answers nonsense"),
-    "half the numbers": ("say(GOOD); hear(); say('{\"shape\": [2], \"dtype\": \"<f4\"}'); "
-                         "out(struct.pack('<Q', 8) + b'1234'); sys.exit()", "the HDF5 library crashed")}
+    "half the numbers": ("say(GOOD); hear(); say('{\"shape\": [2], \"dtype\": \"<f4\", \"size\": 8}'); "
+                         "out(b'1234'); sys.exit()", "the HDF5 library crashed")}
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGPROF"), reason="there are no such signals here")

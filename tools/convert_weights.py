@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from minicnn import convert, formats, nets, weights
-from minicnn.errors import MinicnnError
+from minicnn.errors import MinicnnError, WeightsError
 
 IMAGES = Path(__file__).resolve().parent.parent / "lectures" / "images"
 # Photographs of which everybody would name the class alike: file, and the ImageNet classes that are right.
@@ -30,6 +30,8 @@ def main(arguments=None):
     parser.add_argument("--licence", default="", help="a note on the weights' licence to keep in the file")
     options = parser.parse_args(arguments)
     try:
+        if os.path.exists(options.dest) and os.path.exists(options.source) and os.path.samefile(options.source, options.dest):
+            raise WeightsError(f"{options.dest!r} is SOURCE itself, which would be lost; give another name as DEST.h5")
         net, report = convert.convert(options.source, options.arch, format=options.format, layout=options.layout,
                                       mean=options.mean, photographs=PHOTOGRAPHS)
         net.provenance["licence"] = options.licence

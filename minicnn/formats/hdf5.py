@@ -90,7 +90,7 @@ class Box:
             answer = _answer(self._process.stdout)
             if answer.get("shape") != list(shape) or answer.get("dtype") != about["dtype"]:
                 raise WeightsError(f"{reprlib.repr(name)} is not as it was described; the file changed, try again")
-            if _length(self._process.stdout) != size:
+            if answer.get("size") != size:
                 raise WeightsError("the process that reads it answers nonsense; it is damaged")
             array = np.empty(numbers, READABLE[about["dtype"]])
             _fill(self._process.stdout, array.view(np.uint8))

@@ -9,12 +9,13 @@ It is run as a script and imports nothing of minicnn. Arguments: the largest num
 the folders where h5py and numpy stand. It says "ready", then answers each line of JSON on its input until that ends:
 
     {"path": path, "attributes": [names]}   ->  {"groups": {path: {attribute: value}}, "datasets": {path: {...}}}
-    {"path": path, "read": name}            ->  {"shape": [...], "dtype": "<f4"}, then the numbers, little-endian
+    {"path": path, "read": name}            ->  {"shape": [...], "dtype": "<f4", "size": bytes}, then the numbers, little-endian
 
 An answer is its length in 8 bytes, little-endian, and as many bytes; one that only says {"error": ...} means no. The path
 of the root is "", others are as in "layers/conv2d/vars". Parts of a long attribute (names0, names1, ...) come as one list.
 """
 import contextlib
+import itertools
 import json
 import math
 import os
@@ -23,7 +24,7 @@ import sys
 
 MAX_ENTRIES, MAX_DEPTH, MAX_NAME, MAX_ATTRIBUTE, MAX_PARTS = 10_000, 12, 1000, 1_000_000, 1000
 MEMORY, SECONDS = 48_000_000, 0.8            # what describing a file may take; reading adds to it by the size of the array
-BYTES_PER_SECOND = 50_000_000
+BYTES_PER_SECOND, PIECE = 50_000_000, 16_000_000
 FILTERS = {1: "gzip", 2: "shuffle", 3: "fletcher32"}
 MOST_PACKED = 1100                          # gzip makes at most 1032 bytes of one
 
@@ -154,17 +155,35 @@ def attribute(name, item, key):
 
 
 def read(file, name):
-    """Return the numbers of the dataset `name` as an array, little-endian."""
+    """Return (shape and dtype of the dataset `name`, its numbers piece by piece, little-endian)."""
     import numpy as np
-    from h5py import h5d, h5s
+    from h5py import h5d
     item = h5d.open(file, name.encode())
     about = dataset(name, item)
     size = math.prod(about["shape"]) * np.dtype(about["dtype"]).itemsize
-    limit_for(size + about["chunk"], size + 4 * about["chunk"])
-    numbers = np.empty(about["shape"], about["dtype"])
-    if numbers.size:
-        item.read(h5s.ALL, h5s.ALL, numbers)
-    return numbers
+    whole = about["chunk"] > 0 or not about["shape"]        # what is packed is best unpacked at once
+    limit_for(size + about["chunk"], (size if whole else PIECE) + 4 * about["chunk"])
+    parts = pieces(item, about, 0 if whole else max(1, PIECE * about["shape"][0] // max(1, size)))
+    return about, size, itertools.chain([next(parts, b"")], parts)     # so that most errors come before the answer
+
+
+def pieces(item, about, rows):
+    """Give the numbers of a dataset in pieces of so many rows, or at once if `rows` is 0."""
+    import numpy as np
+    from h5py import h5s
+    shape = about["shape"]
+    if not rows:
+        numbers = np.empty(shape, about["dtype"])
+        if numbers.size:
+            item.read(h5s.ALL, h5s.ALL, numbers)
+        yield numbers
+        return
+    for start in range(0, shape[0] if math.prod(shape) else 0, rows):
+        numbers = np.empty((min(rows, shape[0] - start), *shape[1:]), about["dtype"])
+        chosen = item.get_space()
+        chosen.select_hyperslab((start,) + (0,) * len(shape[1:]), numbers.shape)
+        item.read(h5s.create_simple(numbers.shape), chosen, numbers)
+        yield numbers
 
 
 def short(name):
@@ -180,7 +199,7 @@ def serve(requests, answers):
     access.set_fclose_degree(h5f.CLOSE_STRONG)      # closing a file closes all that is open in it
     for line in iter(requests.readline, b""):
         request = json.loads(line)
-        numbers = None
+        numbers = ()
         try:
             # A second more for each megabyte of the file, up to two: so many entries may be in it.
             limit_for(min(BYTES_PER_SECOND * (os.path.getsize(request["path"]) // 1_000_000), 2 * BYTES_PER_SECOND), 0)
@@ -192,8 +211,8 @@ def serve(requests, answers):
             if "attributes" in request:
                 answer = describe(file, request["attributes"])
             else:
-                numbers = read(file, request["read"])
-                answer = {"shape": numbers.shape, "dtype": numbers.dtype.str}
+                about, size, numbers = read(file, request["read"])
+                answer = {"shape": about["shape"], "dtype": about["dtype"], "size": size}
         except Refused as refused:
             answer = {"error": str(refused)}
         except MemoryError:
@@ -202,15 +221,18 @@ def serve(requests, answers):
             reason = str(error)[:200].strip("'")
             answer = {"error": f"the HDF5 library cannot read it ({reason}); it is cut short or damaged"}
         send(answers, json.dumps(answer).encode())
-        if numbers is not None:
-            send(answers, memoryview(numbers).cast("B") if numbers.size else b"")
-            del numbers
+        for part in numbers:        # an error in here ends the process, which the parent notices
+            write(answers, part)
 
 
 def send(answers, data):
     """Write one answer with its length before it."""
-    answers.write(len(data).to_bytes(8, "little"))
-    view = memoryview(data)
+    write(answers, len(data).to_bytes(8, "little") + data)
+
+
+def write(answers, data):
+    """Write bytes or an array's numbers, all of them."""
+    view = memoryview(data).cast("B") if memoryview(data).nbytes else b""
     while len(view):
         view = view[answers.write(view[:1 << 20]):]
 

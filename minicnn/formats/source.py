@@ -103,9 +103,9 @@ def checked_shape(shape):
 def opened(path, budget=64_000_000):
     """Open the file at `path` as a Source; the errors of the system become a WeightsError."""
     path = os.fspath(path)
+    if os.path.exists(path) and not os.path.isfile(path):       # a pipe would keep us waiting
+        raise WeightsError(f"{path!r} is no file; give the path of a weights file")
     try:
-        if os.path.exists(path) and not os.path.isfile(path):       # a pipe would keep us waiting
-            raise WeightsError(f"{path!r} is no file; give the path of a weights file")
         file = open(path, "rb")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
