@@ -31,4 +31,3 @@ class Found:
     layouts: dict = field(default_factory=lambda: {"usual": Layout()})
     certainty: str = "certain"
     left_out: list = field(default_factory=list)
-    mean: object = None

@@ -47,7 +47,7 @@ def read(source):
     (_read_graph if "params" in net else _read_chain)(net, found)
     if not found.layers:
         raise WeightsError("no layer of it is a convolution with weights; expected a network of MatConvNet")
-    found.mean, preprocessing = _average(net)
+    preprocessing = _preprocessing(net)
     found.layouts = {"hwio": Layout(preprocessing=preprocessing),
                      "whio": Layout(width_first=True, preprocessing=preprocessing)}
     return found
@@ -119,12 +119,12 @@ def _add(found, name, weights):
     found.layers[name]["bias"] = bias.reshape(filters.shape[0])
 
 
-def _average(net):
-    """Return (average image or None, preprocessing): the mean of each channel, red first as in all of MatConvNet."""
+def _preprocessing(net):
+    """Return how pictures go in: minus the average image's mean of each channel, red first as in all of MatConvNet."""
     meta = net.get("meta")
     normalization = (meta if isinstance(meta, dict) else net).get("normalization")
     average = normalization.get("averageImage") if isinstance(normalization, dict) else None
-    image, mean = None, _VGG_MEAN
+    mean = _VGG_MEAN
     if 0 < math.prod(getattr(average, "shape", (0,))) <= _MAX_AVERAGE:
         with np.errstate(over="ignore"):
             image = average.read().astype(np.float32)
@@ -136,4 +136,4 @@ def _average(net):
         mean = tuple(float(channel) for channel in image.mean((0, 1), dtype=np.float64))
         if not np.isfinite(mean).all():
             raise WeightsError("NaN or infinity in its average image; such a network computes nothing")
-    return image, {"channel_order": "RGB" if len(mean) == 3 else "GRAY", "scale": 1.0, "mean": mean, "std": (1.0,) * len(mean)}
+    return {"channel_order": "RGB" if len(mean) == 3 else "GRAY", "scale": 1.0, "mean": mean, "std": (1.0,) * len(mean)}
