@@ -137,7 +137,7 @@ def test_average_images(image, mean):
         preprocessing = net(conv, **variables).layouts["hwio"].preprocessing
         assert preprocessing["mean"] == mean and preprocessing["std"] == (1,) * len(mean)
         assert preprocessing["channel_order"] == ("RGB" if len(mean) == 3 else "GRAY")
-    assert net(conv, meta="nothing").mean is None
+    assert net(conv, meta="nothing").layouts["hwio"].preprocessing["mean"] == (123.68, 116.779, 103.939)
     for bad, says in ((np.full((2, 2, 3), 1e300), "NaN or infinity in its average image"),
                       (np.ones((2, 2, 4)), r"its average image has the shape \(2, 2, 4\)"),
                       (np.full((2, 2, 3), np.nan), "NaN or infinity in its average image")):
