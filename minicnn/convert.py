@@ -109,6 +109,8 @@ def _mean_of(path, preprocessing):
     with sources.opened(path) as source, formats.guarded(source.name):
         if caffe.recognises_mean(source):
             mean = caffe.read_mean(source)
+        elif source.read(0, min(6, source.size)) != b"\x93NUMPY":
+            raise WeightsError("it is no mean picture; expected a .binaryproto of Caffe's or an .npy")
         else:
             stored = numpy_weights.read_array(source)
             if len(stored.shape) not in (1, 3) or stored.shape[0] != 3 or max(stored.shape) > 4096:
@@ -142,7 +144,8 @@ def _choose(net, pairs, found, wanted, photographs, report):
         if wanted not in found.layouts:
             raise unknown_name(f"layout of {found.format}", wanted, found.layouts)
         report.layout = wanted
-        report.lines.append(f"layout {wanted}, as asked for")
+        idle = f", which makes no difference to {net.architecture}" if len(readings) == 1 < len(found.layouts) else ""
+        report.lines.append(f"layout {wanted}, as asked for{idle}")
     elif found.certainty == "certain" or len(readings) == 1:
         report.layout = usual
         if len(readings) > 1:

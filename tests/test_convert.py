@@ -335,7 +335,10 @@ def test_the_tool_writes_what_load_reads(tmp_path, unpacked):
     ([FOLDER / "onnx.onnx", "a.h5", "--arch", "convnetjs_cifar10", "--format", "torch"], "onnx.onnx, read as torch"),
     ([FOLDER / "onnx.onnx", "a.bin", "--arch", "convnetjs_cifar10"], "should end in .h5"),
     ([FOLDER / "onnx.onnx", "no/such/a.h5", "--arch", "convnetjs_cifar10"], "existing folder"),
-    ([FOLDER / "onnx.onnx", "a.h5", "--arch", "convnetjs_cifar10", "--mean", FOLDER / "onnx.onnx"], "onnx.onnx"),
+    ([FOLDER / "onnx.onnx", "a.h5", "--arch", "convnetjs_cifar10", "--mean", FOLDER / "onnx.onnx"],
+     "onnx.onnx: it is no mean picture"),
+    ([FOLDER / "mean.binaryproto", "a.h5", "--arch", "vgg16"], "mean picture of Caffe's, not weights; give it as --mean"),
+    ([FOLDER / "convnetjs.json.gz", "a.h5", "--arch", "vgg16"], "packed with gzip.*unpack it"),
     ([ROOT / "README.md", "a.h5", "--arch", "vgg16"], "of no known format"),
     ([ROOT / "weights/squeezenet1_1.h5", "a.h5", "--arch", "squeezenet1_1"], "minicnn.load reads it")])
 def test_the_tool_says_what_is_wrong(arguments, says, tmp_path, monkeypatch):

