@@ -25,6 +25,9 @@ from .nets.imagenet import imagenet_classes
 MAX_CLASSES = 25_000
 MARGIN = 1.25               # by how much the right classes must be more probable under one reading for it to be believed
 LEAST = 0.02                # and how probable at least: a network without a clue has 0.001
+MEANING = {"hwio": " (filters height x width, as published)", "whio": " (width x height)", "th": " (filters turned, Theano)",
+           "tf": " (TensorFlow)"}
+TWINS = {"alexnet": "caffenet", "caffenet": "alexnet"}
 # The feature maps (channels, height, width) that each network flattens for its first matrix.
 MAPS = {"alexnet": (256, 6, 6), "caffenet": (256, 6, 6), "alexnet_torchvision": (256, 6, 6), "zfnet": (256, 6, 6),
         "vgg16": (512, 7, 7), "vgg19": (512, 7, 7), "googlenet": (1024, 1, 1), "convnetjs_cifar10": (20, 4, 4),
@@ -36,7 +39,7 @@ class Report:
     """What was done: `lines` of text for the user, the `layout` that was taken, and the photographs' `margin` for it."""
     lines: list = field(default_factory=list)
     layout: str = ""
-    margin: float = None
+    margin: float | None = None
 
 
 def convert(path, arch, *, format="auto", layout=None, mean=None, photographs=()):
@@ -48,18 +51,25 @@ def convert(path, arch, *, format="auto", layout=None, mean=None, photographs=()
     """
     net = nets.build(arch, None)
     size = sum(p.data.nbytes for p in net.parameters().values())
-    with formats.opened(path, format, budget=2 * size + 24_000_000) as found:
-        name = os.path.basename(os.fspath(path))
+    with formats.opened(path, format, budget=size + 24_000_000) as found:
+        name = os.fsencode(os.path.basename(os.fspath(path))).decode("utf-8", "replace")
         net, pairs, how = layer_names.match(found.layers, net, MAX_CLASSES)
         report = Report([f"{name}: {found.format}, {len(pairs)} layers of {arch} found by {how}"])
+        if arch in TWINS:
+            report.lines.append(f"{TWINS[arch]} has layers of the same shapes, in another order of pooling and normalisation; "
+                                f"only you can know that it is {arch}")
         _choose(net, pairs, found, layout, photographs, report)
         _fill(net, pairs, found.layers, found.layouts[report.layout])
+    if report.margin is None:
+        _try(net, photographs, report)
+    if net.options.get("head") is False:
+        report.lines.append(f"no classifier in it fits {arch}: the network ends in feature maps, without a head")
     left_out = [n for n in found.layers if n not in pairs.values()] + list(found.left_out)
     if left_out:
         report.lines.append(f"left out, not in {arch}: {_some(left_out)}")
     if mean is not None:
         net.preprocessing = replace(net.preprocessing, mean=_mean_of(mean, net.preprocessing))
-    net.classes = imagenet_classes() if _of_imagenet(net) and net.options.get("classes") == 1000 else None
+    net.classes = imagenet_classes() if _tells(net) else None
     net.provenance = {"source": name, "source_sha256": sha256(path), "conversion": f"{found.format}, layout {report.layout}"
                       + (f"; left out: {_some(left_out)}" if left_out else "")}
     spec = net.preprocessing
@@ -70,7 +80,7 @@ def convert(path, arch, *, format="auto", layout=None, mean=None, photographs=()
 
 # --- numbers --------------------------------------------------------------------------------------------------------
 def _fill(net, pairs, layers, layout):
-    """Put the numbers of the file into the network, one array at a time."""
+    """Put the numbers of the file into the network, one array at a time, and set how pictures go in."""
     order = list(net.layers)
     after = order[order.index("flatten"):] if "flatten" in order else []
     first = next((name for name in after if name in pairs), None)
@@ -84,6 +94,11 @@ def _fill(net, pairs, layers, layout):
             if not np.isfinite(array).all():
                 raise WeightsError(f"NaN or infinity in {theirs[:80]!r}; such a network computes nothing, get the file again")
             net.set_array(f"{ours}/{key}", array)
+    _set_preprocessing(net, layout)
+
+
+def _set_preprocessing(net, layout):
+    """Let pictures go in as the layout has it; a network for digits or small pictures keeps its own way."""
     if _of_imagenet(net):
         try:
             net.preprocessing = replace(nets.build(net.architecture, None).preprocessing, **layout.preprocessing)
@@ -106,22 +121,27 @@ def _turned(array, shape, layout, maps):
 
 def _mean_of(path, preprocessing):
     """Return the mean of each channel over the centre of a mean picture (C, H, W): Caffe's, BGR from 0 to 255."""
-    with sources.opened(path) as source, formats.guarded(source.name):
+    if not os.path.isfile(path):
+        raise WeightsError(f"the mean picture {os.fspath(path)!r} is no file; give a .binaryproto of Caffe's or an .npy")
+    with sources.opened(path) as source, formats.guarded(f"the mean picture {source.name}"):
         if caffe.recognises_mean(source):
             mean = caffe.read_mean(source)
         elif source.read(0, min(6, source.size)) != b"\x93NUMPY":
             raise WeightsError("it is no mean picture; expected a .binaryproto of Caffe's or an .npy")
         else:
             stored = numpy_weights.read_array(source)
-            if len(stored.shape) not in (1, 3) or stored.shape[0] != 3 or max(stored.shape) > 4096:
-                raise WeightsError(f"a mean of shape {stored.shape}; expected (3, height, width) or (3,)")
+            if len(stored.shape) not in (1, 3) or stored.shape[0] != 3 or min(stored.shape) < 1 \
+                    or max(stored.shape) > caffe.MAX_MEAN_SIDE:
+                raise WeightsError(f"a mean of shape {stored.shape}; expected (3, height, width) or (3,), and at most "
+                                   f"{caffe.MAX_MEAN_SIDE} to a side")
             mean = stored.read()
         if mean.ndim == 3:
             size = preprocessing.size if isinstance(preprocessing.size, tuple) else (preprocessing.size,) * 2
             top, left = (max(0, (have - want) // 2) for have, want in zip(mean.shape[1:], size))
             mean = mean[:, top:top + size[0], left:left + size[1]].mean(axis=(1, 2), dtype=np.float64)
-        if len(mean) != len(preprocessing.mean) or not np.isfinite(mean).all():
-            raise WeightsError(f"a mean of {len(mean)} channels, {mean}; expected {len(preprocessing.mean)} finite numbers")
+        if len(mean) != len(preprocessing.mean) or not (np.abs(mean) < 1000).all():
+            raise WeightsError(f"a mean of {len(mean)} channels, {mean}; expected {len(preprocessing.mean)} numbers "
+                               "from 0 to 255")
     mean = mean[::-1] if preprocessing.channel_order == "RGB" else mean
     return tuple(float(m) * preprocessing.scale for m in mean)
 
@@ -161,8 +181,8 @@ def _reading(net, layout):
 
 def _decide(net, pairs, found, photographs, report):
     """Return (layout, margin): under it the right classes of the photographs are by that factor more probable."""
-    choices, usual = " or ".join(found.layouts), next(iter(found.layouts))
-    if not photographs or not _of_imagenet(net) or net.options.get("classes") != 1000:
+    choices, usual = " or ".join(name + MEANING.get(name, "") for name in found.layouts), next(iter(found.layouts))
+    if not photographs or not _tells(net):
         why, margin = "without a classifier of ImageNet's 1000 classes photographs cannot tell", None
     else:
         scores = {}
@@ -181,6 +201,21 @@ def _decide(net, pairs, found, photographs, report):
         raise WeightsError(f"its layout may be {choices}, and {why}; say which with --layout")
     report.lines.append(f"layout {usual}, the usual one: {why} (--layout takes {choices})")
     return usual, margin
+
+
+def _try(net, photographs, report):
+    """Say whether the network knows what is on the photographs; one that does not was put together wrongly, or is untrained."""
+    if not photographs or not _tells(net):
+        return
+    right = confidence(net, photographs)
+    line = f"the right classes of {len(photographs)} photographs have the probability {right:.3f} (geometric mean)"
+    report.lines.append(line if right >= LEAST else f"CAUTION: {line}, no more than by chance; the wrong --layout or --arch, "
+                        "or weights that are not trained on ImageNet's 1000 classes in their usual order")
+
+
+def _tells(net):
+    """Return whether the network has an opinion on photographs: a classifier of ImageNet's 1000 classes."""
+    return _of_imagenet(net) and net.options.get("classes") == 1000
 
 
 def confidence(net, photographs):

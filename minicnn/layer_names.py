@@ -25,6 +25,7 @@ def match(layers, net, max_classes):
     for how, pairs in (("name", _by_name(layers, net)), ("order and shape", _by_order(layers, net))):
         fitting = _fitting(pairs, layers, net, max_classes)
         if fitting is not None:
+            _check_rest(pairs, how, layers, fitting, max_classes)
             return fitting, pairs, how
     _explain(layers, net, max_classes)
 
@@ -115,6 +116,31 @@ def _fitting(pairs, layers, net, max_classes):
     return nets.build(net.architecture, None, classes=classes)
 
 
+def _check_rest(pairs, how, layers, net, max_classes):
+    """Raise WeightsError if what is left of the file shows that it is another network, of which ours is only a part."""
+    used, names = set(pairs.values()), list(layers)
+    rest = [name for name in names if name not in used]
+    normalised = [name for name in rest if "running_mean" in layers[name]]
+    if normalised:
+        raise WeightsError(f"it has batch normalisation ({_some(normalised)}), which {net.architecture} has not; without it the "
+                           "other layers compute something else, use a file of the network without batch normalisation")
+    for other in nets.NAMES if rest else ():
+        more = _would_fit(layers, other, max_classes) if other != net.architecture else 0
+        if more > len(pairs):
+            raise WeightsError(f"it fits {other} better, where {more} of its layers have a place, than {net.architecture}, where "
+                               f"{len(pairs)} have; give --arch {other}")
+    used_at = [k for k, name in enumerate(names) if name in used]
+    # What follows a network without its head may be another head; all else belongs to the network of the file.
+    foreign = [name for name in names[:used_at[-1] if "head" in net.options else None] if name not in used]
+    if foreign and how != "name":
+        raise WeightsError(f"its names are unknown, and by order and shape there is no place for {_some(foreign)}; "
+                           f"it is another network than {net.architecture}")
+
+
+def _some(names):
+    return ", ".join(name[:60] for name in names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
 def _explain(layers, net, max_classes):
     """Raise the WeightsError that says why the file does not fit, and which architecture it does fit."""
     pairs = _by_name(layers, net) or _by_order(layers, net)
@@ -132,9 +158,10 @@ def _explain(layers, net, max_classes):
 
 
 def _would_fit(layers, arch, max_classes):
+    """Return how many layers of the file have a place in the network `arch`, 0 unless they fill it."""
     numbers = sum(math.prod(array.shape) for arrays in layers.values() for array in arrays.values())
     if not PARAMETERS[arch] / 2 < numbers < 2 * PARAMETERS[arch]:
-        return False
+        return 0
     net = nets.build(arch, None)
-    pairs = _by_name(layers, net)
-    return len(pairs) > 1 and _fitting(pairs, layers, net, max_classes) is not None
+    ways = [pairs for pairs in (_by_name(layers, net), _by_order(layers, net)) if len(pairs) > 1]
+    return max((len(pairs) for pairs in ways if _fitting(pairs, layers, net, max_classes) is not None), default=0)

@@ -389,8 +389,8 @@ def Sequential(layers, architecture="sequential", **kwargs):
 
 def predict(net, image, top=5):
     """Return the `top` most probable classes of a picture as a list of (probability, class index, class name)."""
-    if top < 1:
-        raise SettingError(f"predict: top is {top}, expected at least 1")
+    if not isinstance(net, Network) or not isinstance(top, (int, np.integer)) or top < 1:
+        raise SettingError(f"predict: given are a {type(net).__name__} and top={top!r}, expected a Network and at least 1")
     with tape.no_grad():
         scores = net(net.preprocess(image))
         if scores.ndim != 2:

@@ -38,18 +38,15 @@ def save(net, path, dtype=None):
     """
     if not isinstance(path, (str, os.PathLike)) or not hasattr(net, "parameters"):
         raise WeightsError(f"save: given are a {type(net).__name__} and a {type(path).__name__}, expected a network and a path")
-    path = os.fspath(path)
-    if not path.endswith(".h5") or "\0" in path:
-        raise WeightsError(f"save: {path!r} should end in .h5, so that load knows it for a path")
+    path = check_destination(path)
     if dtype not in (None, "float16", "float32", "float64"):
         raise WeightsError(f"save: dtype is {dtype!r}; expected 'float16', 'float32' or 'float64'")
-    folder = os.path.dirname(os.path.abspath(path))
-    if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
-        raise WeightsError(f"save: {path!r} cannot be written; give a path in an existing folder that can be written")
     arrays = {name: np.asarray(p.data) for name, p in net.parameters().items()} | dict(net.buffers())
     with np.errstate(over="ignore"):            # a number too large becomes infinite, which is looked for here
-        _check_finite(f"save: {net.architecture}", [name for name, array in arrays.items() if not np.isfinite(
-            array.astype(dtype or array.dtype, copy=False)).all()])
+        _check_finite(f"save: {net.architecture}", [n for n, a in arrays.items() if not np.isfinite(a).all()])
+        large = [n for n, a in arrays.items() if dtype and not np.isfinite(a.astype(dtype, copy=False)).all()]
+    if large:
+        raise WeightsError(f"save: {_some(large)} of {net.architecture} has numbers too large for {dtype}; give a wider dtype")
     try:
         with replacing(path) as temporary:
             _write(temporary, _description(net), arrays, dtype)
@@ -59,6 +56,17 @@ def save(net, path, dtype=None):
                 raise WeightsError(f"save: {str(error).replace(temporary, path)}") from None
     except (OSError, ValueError, TypeError, RuntimeError) as error:
         raise WeightsError(f"save: {path!r} cannot be written ({getattr(error, 'strerror', None) or error})") from None
+
+
+def check_destination(path):
+    """Return the path as a text if a weights file can be written there; WeightsError if not."""
+    path = os.fspath(path)
+    if not path.endswith(".h5") or "\0" in path:
+        raise WeightsError(f"save: {path!r} should end in .h5, so that load knows it for a path")
+    folder = os.path.dirname(os.path.abspath(path))
+    if os.path.isdir(path) or not os.path.isdir(folder) or not os.access(folder, os.W_OK):
+        raise WeightsError(f"save: {path!r} cannot be written; give a path in an existing folder that can be written")
+    return path
 
 
 def load(name_or_path, net=None):
@@ -152,7 +160,12 @@ def _description(net):
 
 def _write(path, attributes, arrays, dtype):
     import h5py
-    with h5py.File(path, "x") as file:
+    # The HDF5 library does not survive a disk that becomes full, so it is seen before whether there is room.
+    size = sum(array.size * np.dtype(dtype or array.dtype).itemsize + 2000 for array in arrays.values())
+    with open(path, "xb") as raw:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(raw.fileno(), 0, size + sum(len(str(value)) for value in attributes.values()) + 20_000)
+    with h5py.File(path, "w") as file:
         for key, value in attributes.items():
             file.attrs[key] = value
         for name, array in arrays.items():

@@ -149,7 +149,7 @@ def test_without_a_margin_the_user_is_asked(tmp_path):
     rng = np.random.default_rng(0)
     arrays = {n: (rng.standard_normal(w.shape).astype(np.float32) * 0.05, b) for n, (w, b) in squeezenet_arrays().items()}
     path = write_mat(tmp_path / "a.mat", arrays)
-    with pytest.raises(WeightsError, match="may be hwio or whio, and the right .* too little to tell; say which with --layout"):
+    with pytest.raises(WeightsError, match="may be hwio .* or whio .*, and .* too little to tell; say which with --layout"):
         convert.convert(path, "squeezenet1_1", photographs=PHOTOGRAPHS)
     with pytest.raises(WeightsError, match="photographs cannot tell; say which with --layout"):
         convert.convert(FOLDER / "matconvnet.mat", "convnetjs_cifar10", photographs=PHOTOGRAPHS)
@@ -246,11 +246,86 @@ def test_what_does_not_fit_is_explained():
         layer_names.match(bn, nets.build("googlenet", None), 25_000)
 
 
+def with_batch_norm(layers):
+    """torchvision's vgg16_bn and its like: a batch norm after each convolution."""
+    found = {}
+    for name, arrays in layers.items():
+        found[name] = arrays
+        if len(arrays["weight"].shape) == 4:
+            found[name + "_bn"] = dict.fromkeys(("weight", "bias", "running_mean", "running_var"), arrays["bias"])
+    return found
+
+
+@pytest.mark.parametrize("of", [keras, lambda name, k: name, torchvision(nets.build("vgg19", None)),
+                                lambda name, k: f"layer_{k}"])
+def test_a_larger_network_is_not_cut_down(of):
+    """VGG-19 holds all of VGG-16's shapes in order, but its middle is not to be left out."""
+    vgg16, vgg19 = nets.build("vgg16", None), nets.build("vgg19", None)
+    with pytest.raises(WeightsError, match="fits vgg19 better, where 19 .* than vgg16, where 16 have; give --arch vgg19"):
+        layer_names.match(shapes_only(vgg19, of), vgg16, 25_000)
+    with pytest.raises(WeightsError, match="has batch normalisation .*_bn and 10 more.*, which vgg16 has not"):
+        layer_names.match(with_batch_norm(shapes_only(vgg16, of)), vgg16, 25_000)
+    if of("fc6", 40) == "layer_40":
+        layers = shapes_only(vgg16, of)
+        more = {"strange": {"weight": Stored((128, 128, 1, 1), np.float32, None)}}
+        first = dict(list(layers.items())[:4])
+        with pytest.raises(WeightsError, match="there is no place for strange; it is another network"):
+            layer_names.match(first | more | layers, vgg16, 25_000)
+
+
+def test_torchvisions_numbers_as_they_are_published():
+    """The numbers of torchvision's own modules, written down here and not computed from our order of layers."""
+    convolutions = {"vgg16": (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28),
+                    "vgg19": (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34),
+                    "alexnet_torchvision": (0, 3, 6, 8, 10)}
+    matrices = {"vgg16": (0, 3, 6), "vgg19": (0, 3, 6), "alexnet_torchvision": (1, 4, 6)}
+    for arch in convolutions:
+        net = nets.build(arch, None)
+        names = [f"features.{k}" for k in convolutions[arch]] + [f"classifier.{k}" for k in matrices[arch]]
+        ours = [name for name, (layer, _) in net.layers.items() if layer.parameters]
+        theirs = dict(zip(ours, names))
+        _, pairs, how = layer_names.match(shapes_only(net, lambda name, k: theirs[name]), net, 25_000)
+        assert pairs == theirs and how == "name"
+
+
+def test_timms_names():
+    net = nets.build("vgg16", None)
+    timm = {"fc6": "pre_logits.fc1", "fc7": "pre_logits.fc2", "fc8": "head.fc"}
+    layers = shapes_only(net, lambda name, k: timm.get(name) or torchvision(net)(name, k))
+    layers["pre_logits.fc1"]["weight"] = Stored((4096, 512, 7, 7), np.float32, None)
+    layers["pre_logits.fc2"]["weight"] = Stored((4096, 4096, 1, 1), np.float32, None)
+    _, pairs, how = layer_names.match({name: layers[name] for name in sorted(layers)}, net, 25_000)
+    assert how == "name" and {ours: pairs[ours] for ours in timm} == timm
+
+
+def write_torch(path, net):
+    safetensors = pytest.importorskip("safetensors.numpy")
+    safetensors.save_file({name.replace("/", "."): p.data for name, p in net.parameters().items()}, path)
+    return path
+
+
+def test_photographs_overrule_what_a_format_usually_holds(tmp_path):
+    """Caffe's numbers as somebody saved them with torch: red and blue are the other way round than torchvision has them."""
+    ours = minicnn.load("squeezenet1_1")
+    path = write_torch(tmp_path / "a.safetensors", ours)
+    net, report = convert.convert(path, "squeezenet1_1", photographs=PHOTOGRAPHS)
+    assert report.layout == "bgr" and report.margin > 100 and net.preprocessing == ours.preprocessing
+    net, report = convert.convert(path, "squeezenet1_1")
+    assert report.layout == "rgb" and any("the usual one: " in line for line in report.lines)
+    net, report = convert.convert(path, "squeezenet1_1", layout="rgb", photographs=PHOTOGRAPHS)
+    assert report.lines[-2].startswith("CAUTION: the right classes of 5 photographs have the probability 0.000")
+    net, report = convert.convert(path, "squeezenet1_1", layout="bgr", photographs=PHOTOGRAPHS)
+    assert report.lines[-2] == "the right classes of 5 photographs have the probability 0.620 (geometric mean)"
+
+
 def test_auxiliary_heads_are_left_out():
     net = nets.build("googlenet", None)
     layers = shapes_only(net, lambda name, k: name)
     layers = {"loss1/classifier": {"weight": Stored((1000, 1024), np.float32, None)}, **layers}
     assert "loss1/classifier" not in layer_names.match(layers, net, 25_000)[1].values()
+    order = list(layers)
+    order.insert(20, order.pop(0))          # in the middle of the file, as Caffe has it
+    assert "loss1/classifier" not in layer_names.match({name: layers[name] for name in order}, net, 25_000)[1].values()
 
 
 def test_the_tables_are_right():

@@ -129,7 +129,7 @@ def test_layers_without_names_biases_or_weights():
 @pytest.mark.parametrize("image, mean", [
     (np.float64([1, 2, 4]), (1, 2, 4)), (np.float32([[1], [2], [4]]), (1, 2, 4)), (np.uint8([[[1, 2, 4]]]), (1, 2, 4)),
     (np.float32([[[1, 2, 4], [3, 4, 8]]]), (2, 3, 6)), (np.float32([[1, 2], [3, 2], [0, 4]]), (2,)),
-    (np.zeros((0, 0)), matconvnet._VGG_MEAN), ("text", matconvnet._VGG_MEAN), (None, matconvnet._VGG_MEAN)])
+    (np.zeros((0, 0)), matconvnet.VGG_RGB["mean"]), ("text", matconvnet.VGG_RGB["mean"]), (None, matconvnet.VGG_RGB["mean"])])
 def test_average_images(image, mean):
     conv = layer(weights=cells(np.ones((2, 2, 3, 4), np.float32)))
     meta = {} if image is None else {"averageImage": image}

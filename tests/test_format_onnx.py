@@ -71,7 +71,7 @@ def test_golden(name):
         for layer_name, (weight, bias) in weights().items():
             assert_layer(found, layer_name, weight=weight, bias=bias)
             assert found.layers[layer_name]["weight"].dtype == np.float32
-    assert found.format == "onnx" and found.certainty == "certain" and list(found.layouts) == ["rgb", "bgr"]
+    assert found.format == "onnx" and found.certainty == "likely" and list(found.layouts) == ["rgb", "bgr"]
     assert found.layouts["bgr"].preprocessing == {} and found.layouts["rgb"].preprocessing["std"] == (0.229, 0.224, 0.225)
     assert {layout.map_axes for layout in found.layouts.values()} == {"CHW"}
 

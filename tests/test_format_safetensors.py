@@ -33,7 +33,7 @@ def test_goldens(name):
     data = source((FOLDER / name).read_bytes())
     assert safetensors.recognises(data)
     found = safetensors.read(data)
-    assert (found.format, found.certainty, list(found.layouts), found.left_out) == ("safetensors", "certain", ["rgb", "bgr"], [])
+    assert (found.format, found.certainty, list(found.layouts), found.left_out) == ("safetensors", "likely", ["rgb", "bgr"], [])
     assert found.layouts["rgb"].preprocessing["mean"] == (0.485, 0.456, 0.406) and not found.layouts["bgr"].preprocessing
     assert sorted(found.layers) == ["conv1", "conv2", "conv3", "fc"]
     for layer, pair in weights().items():

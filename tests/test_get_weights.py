@@ -302,7 +302,7 @@ def test_get_a_file(folder, server, entry, converted, capsys):
     home = folder / "home/.cache/minicnn"
     assert capsys.readouterr().out.splitlines() == [
         "first line", "second line", "changed to what these weights were trained with: mean [3.0]",
-        f"wrote {home}/small.h5"]
+        f"wrote {home}/small.h5; minicnn.load('small') reads it"]
     assert converted == [(home / "downloads/net.pth", "lenet", "torch", "rgb")]
     assert os.listdir(home / "downloads") == [] and os.listdir() == []
     net = minicnn.load("small")
@@ -333,8 +333,8 @@ def test_a_file_of_ones_own(folder, server, entry, capsys):
     assert server.asked == [] and sorted(os.listdir()) == ["a.h5", "mine.pth"] and not (folder / "home").exists()
     Path("wrong.pth").write_bytes(DATA[:-1] + b"x")
     Path("short.pth").write_bytes(DATA[:-1])
-    for file, says in (("wrong.pth", "SHA-256"), ("short.pth", "999,999 bytes, expected 1,000,000"), ("none.pth", "No such file"),
-                       (".", "Is a directory"), ("a\0b", "cannot be read")):
+    for file, says in (("wrong.pth", "SHA-256"), ("short.pth", "999,999 bytes, expected 1,000,000"),
+                       ("none.pth", "cannot be read"), (".", "it is no file"), ("a\0b", "cannot be read")):
         with pytest.raises(SystemExit, match=says):
             get_weights.main(["small", "--file", file, "--out", "b.h5"])
     assert sorted(os.listdir()) == ["a.h5", "mine.pth", "short.pth", "wrong.pth"]
@@ -439,6 +439,11 @@ def test_get_weights_refuses_what_is_not_the_published_file(package, capsys):
     path.write_bytes(path.read_bytes() + b"x")
     fails("convs", path, "SHA-256")
     fails("convs", "none.tar.gz", "cannot be read")
+    fails("convs", "/dev/zero", "it is no file; give the path of fake-1.tar.gz")
+    fails("convs", "", "--file '' cannot be read")
+    path.rename("out.h5")
+    fails("convs", "out.h5", "'out.h5' is --file itself, which would be lost")
+    Path("out.h5").rename(path)
     fails("squeezenet", path, "no published weights file named 'squeezenet'; did you mean 'squeezenet1_1'")
     fails("convs", package({"conv1": Calls()}), "mkdir")
     fails("convs", package({"conv1": values()["conv1"]}), "fire/squeeze")

@@ -1,6 +1,8 @@
 """Weights files: what goes out comes back; files that are damaged, hostile or for something else are refused."""
 import json
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -384,3 +386,17 @@ def test_swapped_or_senseless_arguments(folder, call):
     with pytest.raises(WeightsError):
         call(minicnn.build(SMALL))
     assert os.listdir() == []
+
+
+def test_a_full_disk_is_an_error_and_not_the_end(tmp_path):
+    """The HDF5 library crashes where a write fails; a limit on the size of files stands for the full disk."""
+    code = ("import resource, minicnn, minicnn.errors\n"
+            "resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))\n"
+            "try:\n    minicnn.save(minicnn.build('lenet', rng=0), 'a.h5')\n"
+            "except minicnn.errors.WeightsError as error:\n    print(error)\nprint('alive')")
+    pytest.importorskip("resource")
+    (tmp_path / "a.h5").write_bytes(b"older")
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True,
+                          env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)})
+    assert done.returncode == 0 and "'a.h5' cannot be written (File too large)" in done.stdout and "alive" in done.stdout
+    assert [p.name for p in tmp_path.iterdir()] == ["a.h5"] and (tmp_path / "a.h5").read_bytes() == b"older" and not done.stderr

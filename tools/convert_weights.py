@@ -32,6 +32,7 @@ def main(arguments=None):
     try:
         if os.path.exists(options.dest) and os.path.exists(options.source) and os.path.samefile(options.source, options.dest):
             raise WeightsError(f"{options.dest!r} is SOURCE itself, which would be lost; give another name as DEST.h5")
+        weights.check_destination(options.dest)         # before the work, not after it
         net, report = convert.convert(options.source, options.arch, format=options.format, layout=options.layout,
                                       mean=options.mean, photographs=PHOTOGRAPHS)
         net.provenance["licence"] = options.licence

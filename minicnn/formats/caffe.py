@@ -30,7 +30,7 @@ V1_TYPES = {1: "Accuracy", 4: "Convolution", 5: "Data", 7: "EuclideanLoss", 9: "
             14: "InnerProduct", 16: "MultinomialLogisticLoss", 21: "SoftmaxWithLoss", 24: "WindowData",
             27: "SigmoidCrossEntropyLoss", 28: "HingeLoss", 29: "MemoryData", 32: "DummyData", 37: "ContrastiveLoss",
             39: "Deconvolution"}
-MAX_MEAN_SIDE = 4096
+MAX_MEAN_SIDE = 512
 
 
 def recognises(source):

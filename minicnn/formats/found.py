@@ -1,6 +1,10 @@
 """What every reader returns: the layers of a file with their arrays, and how the numbers are meant."""
 from dataclasses import dataclass, field
 
+# What networks were trained to see, as fields of images.Preprocessing: torchvision's, and VGG as it is told in RGB.
+TORCHVISION = {"channel_order": "RGB", "scale": 1 / 255, "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+VGG_RGB = {"channel_order": "RGB", "scale": 1.0, "mean": (123.68, 116.779, 103.939), "std": (1, 1, 1)}
+
 
 @dataclass(frozen=True)
 class Layout:

@@ -45,13 +45,20 @@ def limit(name, soft, hard=None):
         pass                                # the parent still watches the clock
 
 
-def limit_for(size, room):
-    """Allow the time to read `size` bytes and `room` bytes of memory more than what is used by now."""
+def limit_for(size, room, seconds):
+    """Allow `seconds` and the time to read `size` bytes, and `room` bytes of memory more than what is used by now."""
     with contextlib.suppress(OSError, ValueError):
         with open("/proc/self/statm", "rb") as file:
             limit("RLIMIT_AS", int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE") + MEMORY + room)
     with contextlib.suppress(AttributeError):           # of the processor's time: a busy machine does not matter
-        signal.setitimer(signal.ITIMER_PROF, SECONDS + size / BYTES_PER_SECOND)        # its signal ends the process
+        signal.setitimer(signal.ITIMER_PROF, seconds + size / BYTES_PER_SECOND)        # its signal ends the process
+
+
+def seconds_left(seconds):
+    """Return how many of the `seconds` for a file are left after a request, so that many slow arrays are no way out."""
+    with contextlib.suppress(AttributeError):
+        seconds = min(seconds, signal.getitimer(signal.ITIMER_PROF)[0])
+    return seconds
 
 
 def limit_for_good(budget):
@@ -154,7 +161,7 @@ def attribute(name, item, key):
     return value if raw.shape else value[0]
 
 
-def read(file, name):
+def read(file, name, seconds):
     """Return (shape and dtype of the dataset `name`, its numbers piece by piece, little-endian)."""
     import numpy as np
     from h5py import h5d
@@ -162,7 +169,7 @@ def read(file, name):
     about = dataset(name, item)
     size = math.prod(about["shape"]) * np.dtype(about["dtype"]).itemsize
     whole = about["chunk"] > 0 or not about["shape"]        # what is packed is best unpacked at once
-    limit_for(size + about["chunk"], (size if whole else PIECE) + 4 * about["chunk"])
+    limit_for(size + about["chunk"], (size if whole else PIECE) + 4 * about["chunk"], seconds)
     parts = pieces(item, about, 0 if whole else max(1, PIECE * about["shape"][0] // max(1, size)))
     return about, size, itertools.chain([next(parts, b"")], parts)     # so that most errors come before the answer
 
@@ -195,15 +202,17 @@ def short(name):
 def serve(requests, answers):
     """Answer every request; the last file stays open, so that what is read is what was described."""
     from h5py import h5f, h5p
-    opened, file, access = None, None, h5p.create(h5p.FILE_ACCESS)
+    opened, file, access, seconds = None, None, h5p.create(h5p.FILE_ACCESS), SECONDS
     access.set_fclose_degree(h5f.CLOSE_STRONG)      # closing a file closes all that is open in it
     for line in iter(requests.readline, b""):
         request = json.loads(line)
         numbers = ()
         try:
+            new = file is None or "attributes" in request or request["path"] != opened
+            seconds = SECONDS if new else seconds
             # A second more for each megabyte of the file, up to two: so many entries may be in it.
-            limit_for(min(BYTES_PER_SECOND * (os.path.getsize(request["path"]) // 1_000_000), 2 * BYTES_PER_SECOND), 0)
-            if file is None or "attributes" in request or request["path"] != opened:
+            limit_for(min(BYTES_PER_SECOND * (os.path.getsize(request["path"]) // 1_000_000), 2 * BYTES_PER_SECOND), 0, seconds)
+            if new:
                 if file is not None:
                     file.close()
                 opened, file = request["path"], None
@@ -211,7 +220,7 @@ def serve(requests, answers):
             if "attributes" in request:
                 answer = describe(file, request["attributes"])
             else:
-                about, size, numbers = read(file, request["read"])
+                about, size, numbers = read(file, request["read"], seconds)
                 answer = {"shape": about["shape"], "dtype": about["dtype"], "size": size}
         except Refused as refused:
             answer = {"error": str(refused)}
@@ -223,6 +232,7 @@ def serve(requests, answers):
         send(answers, json.dumps(answer).encode())
         for part in numbers:        # an error in here ends the process, which the parent notices
             write(answers, part)
+        seconds = seconds_left(seconds)
 
 
 def send(answers, data):

@@ -107,7 +107,7 @@ def _unpacked(walk, source, at, end, wanted):
         return name, None
     size += 8
     if size > walk.budget:
-        raise WeightsError(f"it unpacks to more than {source.budget} bytes, more than this architecture needs")
+        raise WeightsError(f"it unpacks to more than {source.budget} bytes, more than this architecture needs (as single)")
     walk.budget -= size
     whole = Source(_inflate(source, at, end, size + 1), source.name)       # a byte more: does it end where it says?
     if whole.size != size:

@@ -22,9 +22,8 @@ import numpy as np
 
 from ..errors import WeightsError
 from . import mat5
-from .found import Found, Layout
+from .found import VGG_RGB, Found, Layout
 
-_VGG_MEAN = (123.68, 116.779, 103.939)          # RGB; of files that hold no average image
 _MAX_AVERAGE = 3 * 512 * 512
 _LISTED = ("loss", "softmaxloss", "data")       # said to be left out although they have no weights
 
@@ -124,7 +123,7 @@ def _preprocessing(net):
     meta = net.get("meta")
     normalization = (meta if isinstance(meta, dict) else net).get("normalization")
     average = normalization.get("averageImage") if isinstance(normalization, dict) else None
-    mean = _VGG_MEAN
+    mean = VGG_RGB["mean"]           # of files that hold no average image
     if 0 < math.prod(getattr(average, "shape", (0,))) <= _MAX_AVERAGE:
         with np.errstate(over="ignore"):
             image = average.read().astype(np.float32)

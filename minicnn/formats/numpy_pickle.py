@@ -6,6 +6,7 @@ a list in the place of the bytes; numpy.save writes a dict as such an array of n
 
 Pickles of Python 2 (text as latin1) and 3, all protocols; NumPy before and since its renaming of numpy.core.
 """
+import codecs
 import math
 import re
 
@@ -16,6 +17,7 @@ from .pickles import Machine, Span, plain, shown
 from .source import Stored, checked_shape
 
 SHORT = 100             # characters of a text that becomes bytes at once
+PIECE = 1 << 20         # bytes of a longer one that are read at a time
 
 
 def unpickle(source, offset=0):
@@ -78,12 +80,23 @@ class _Array:
     def _numbers(self, source, data):
         """Return the array whose bytes stand as such or as text, which Python 2 did not tell apart."""
         if isinstance(data, Span):
-            data = source.read(data.offset, data.size).decode("utf-8")
+            data = _latin1(source, data, math.prod(self.shape) * self.dtype.itemsize)
         if isinstance(data, str):
             data = data.encode("latin1")
         if len(data) != math.prod(self.shape) * self.dtype.itemsize:
             raise WeightsError(f"an array of shape {self.shape} and {self.dtype} is given {len(data)} bytes; get the file again")
         return np.frombuffer(data, self.dtype).reshape(self.shape, order=self.order).copy()
+
+
+def _latin1(source, span, most):
+    """Return the bytes that a long text spells, one for each letter; read in pieces, since one odd letter makes a text large."""
+    decoder, data = codecs.getincrementaldecoder("utf-8")(), bytearray()
+    for start in range(0, span.size, PIECE):
+        count = min(PIECE, span.size - start)
+        data += decoder.decode(source.read(span.offset + start, count), start + count == span.size).encode("latin1")
+        if len(data) > most:
+            break                           # the caller finds it too long
+    return data
 
 
 def shape_of(sizes):

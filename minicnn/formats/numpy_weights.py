@@ -16,13 +16,12 @@ import numpy as np
 
 from ..errors import WeightsError
 from . import numpy_pickle, torch_file, zip_archive
-from .found import Found, Layout
+from .found import VGG_RGB, Found, Layout
 from .source import Source, Stored, checked_shape
 
 _MAGIC, MAX_HEADER = b"\x93NUMPY", 10_000
 _HEADER = re.compile(r"\{'descr': '([<>|=][a-zA-Z]\d{0,3})', 'fortran_order': (True|False), "
                      r"'shape': \(([\dL, ]{0,200})\),? *\}\s*")
-_VGG_RGB = {"channel_order": "RGB", "scale": 1.0, "mean": (123.68, 116.779, 103.939), "std": (1, 1, 1)}
 _KEYS = {"w": "weight", "weight": "weight", "weights": "weight", "kernel": "weight", "filters": "weight",
          "b": "bias", "bias": "bias", "biases": "bias"}
 
@@ -97,7 +96,7 @@ def _read_npz(source):
             left_out.append(name[:100])
         else:
             _add(layers, layer, _KEYS[key.lower()], array)
-    rgb, bgr = Layout("HWC", preprocessing=_VGG_RGB), Layout("HWC")
+    rgb, bgr = Layout("HWC", preprocessing=VGG_RGB), Layout("HWC")
     return Found("NumPy .npz", layers, {"rgb": rgb, "bgr": bgr}, "open", left_out)
 
 
@@ -165,9 +164,10 @@ def _of_dict(value, kind):
             continue
         for key, array in named:
             _add(layers, name, key, array)
-    return Found(kind, layers, {"bgr": Layout("HWC"), "rgb": Layout("HWC", preprocessing=_VGG_RGB)}, "certain", left_out)
+    return Found(kind, layers, {"bgr": Layout("HWC"), "rgb": Layout("HWC", preprocessing=VGG_RGB)}, "likely", left_out)
 
 
 def _our_axes(array):
     """(height, width, in, out) -> (out, in, height, width); (in, out) -> (out, in)."""
-    return {4: lambda: array.transpose(3, 2, 0, 1), 2: lambda: array.transpose(1, 0)}.get(len(array.shape), lambda: array)()
+    axes = {4: (3, 2, 0, 1), 2: (1, 0)}.get(len(array.shape))
+    return array.transpose(*axes) if axes else array

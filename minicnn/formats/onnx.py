@@ -22,11 +22,10 @@ import struct
 
 from ..errors import WeightsError
 from . import protobuf
-from .found import Found, Layout
+from .found import TORCHVISION, Found, Layout
 from .onnx_graph import FOLLOWED, Graph, NoLayer
 
 KINDS = {1: 0, 2: 2, 3: 2, 4: 2, 5: 0, 6: 2, 7: 2, 8: 2, 14: 2, 20: 2, 25: 2, 26: 2}     # of ModelProto: integer or bytes
-IMAGENET = {"channel_order": "RGB", "scale": 1 / 255, "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 MAX_SHARED = 8              # layers may share numbers; all of them together have at most this many times the file's bytes
 _ENDING = re.compile(r"([._/](weight|kernel|scale|gamma)|_(w|s|scale)_0|[._/][wW]|/(Conv2D|MatMul)/ReadVariableOp)?(:0)?$")
 
@@ -75,11 +74,11 @@ def read(source):
     numbers = sum(math.prod(array.shape) * array.dtype.itemsize for arrays in layers.values() for array in arrays.values())
     if numbers > MAX_SHARED * source.size:
         raise WeightsError(f"its layers share their numbers so often that they need {numbers} bytes of a file of {source.size}")
-    return Found("onnx", layers, _layouts(origins, axes or "CHW"), left_out=left_out)
+    return Found("onnx", layers, _layouts(origins, axes or "CHW"), "likely", left_out)
 
 
 def _layouts(origins, axes):
-    rgb, bgr = Layout(axes, preprocessing=dict(IMAGENET)), Layout(axes)
+    rgb, bgr = Layout(axes, preprocessing=TORCHVISION), Layout(axes)
     if any(name.endswith("_w_0") for name in origins):          # a network of Caffe, which came by way of Caffe2
         return {"bgr": bgr, "rgb": rgb}
     return {"rgb": rgb, "bgr": bgr}

@@ -109,8 +109,8 @@ class Machine(pickle._Unpickler):
 
     def find_class(self, module, name):
         if f"{module}.{name}" not in self.names:
-            raise WeightsError(f"it asks for {reprlib.repr(f'{module}.{name}')}, which no file of plain arrays needs; "
-                               "do not trust it, or have the weights saved alone")
+            raise WeightsError(f"it asks for {reprlib.repr(f'{module}.{name}')}, which no file of plain arrays needs; do "
+                               "not trust it, or have the weights saved alone (of a model of your own: its state_dict())")
         return self.names[f"{module}.{name}"]
 
     def persistent_load(self, key):

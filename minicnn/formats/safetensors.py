@@ -13,9 +13,9 @@ import math
 import reprlib
 
 from ..errors import WeightsError
-from .found import Found, Layout
+from .found import TORCHVISION, Found, Layout
 from .source import bfloat16, checked_shape
-from .state_dict import TORCHVISION, layers_of_state_dict
+from .state_dict import layers_of_state_dict
 
 MAX_HEADER = 500_000                # bytes; JSON takes up to 45 times its length in memory
 _LARGEST = 100_000_000              # of the library itself
@@ -44,7 +44,8 @@ def read(source):
     _check_places(table, source.size - start)
     arrays = {name: _array(source, start, name, entry) for name, entry in table.items()}
     layers, left_out = layers_of_state_dict(arrays)
-    return Found("safetensors", layers, {"rgb": Layout(preprocessing=dict(TORCHVISION)), "bgr": Layout()}, left_out=left_out)
+    layouts = {"rgb": Layout(preprocessing=TORCHVISION), "bgr": Layout()}
+    return Found("safetensors", layers, layouts, "likely", left_out)
 
 
 def _unique(pairs):

@@ -25,7 +25,10 @@ class Source:
 
     def __init__(self, file, name, budget=64_000_000):
         self.file, self.name, self.budget = file, name, budget
-        self.size = file.seek(0, os.SEEK_END)
+        try:
+            self.size = file.seek(0, os.SEEK_END)
+        except OSError as error:            # some files of the system, as those in /proc
+            raise WeightsError(f"{name!r} cannot be read at any place ({error.strerror}); copy it to a folder") from None
 
     def _check(self, offset, count):
         if not 0 <= offset <= offset + count <= self.size:

@@ -11,8 +11,6 @@ from ..errors import WeightsError
 
 KEYS = ("weight", "bias", "running_mean", "running_var")
 PREFIXES = ("module.", "model.")
-# What torchvision's networks were trained to see, as fields of images.Preprocessing.
-TORCHVISION = {"channel_order": "RGB", "scale": 1 / 255, "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 
 
 def layers_of_state_dict(arrays):

@@ -14,11 +14,11 @@ import numpy as np
 
 from ..errors import WeightsError
 from . import zip_archive
-from .found import Found, Layout
+from .found import TORCHVISION, Found, Layout
 from .numpy_pickle import NAMES, shape_of
 from .pickles import Machine, checked_key, plain, shown
 from .source import Stored, bfloat16
-from .state_dict import TORCHVISION, layers_of_state_dict
+from .state_dict import layers_of_state_dict
 
 MAGIC = bytes.fromhex("80028a0a6cfc9c46f9206aa850192e")      # a pickle of the number 0x1950a86a20f9469cfc6c
 _DTYPES = {"Float": "f4", "Double": "f8", "Half": "f2", "BFloat16": "u2", "Long": "i8", "Int": "i4", "Short": "i2",
@@ -43,7 +43,7 @@ def read(source):
     caffe = len(shapes.get("classifier.1", ())) == 2 and "classifier.4" in shapes and "classifier.6" in shapes \
         and shapes.get("features.0", ())[2:] == (3, 3)
     layouts = {"rgb": Layout(preprocessing=TORCHVISION), "bgr": Layout()}
-    return Found(kind, layers, dict(reversed(layouts.items())) if caffe else layouts, "certain", left_out)
+    return Found(kind, layers, dict(reversed(layouts.items())) if caffe else layouts, "likely", left_out)
 
 
 def _state_dict(value):
@@ -147,7 +147,7 @@ class _Tensor:
         if storage.offset is None or self.offset + span > storage.count:
             raise WeightsError(f"a tensor of shape {self.shape} needs {self.offset + span} numbers, its storage has "
                                f"{storage.count}; it is damaged")
-        if span > 4 * numbers + 1024 or numbers > 4 * span + 1024:
+        if span > numbers + 1024 or numbers > 4 * span + 1024:
             raise WeightsError(f"a tensor of shape {self.shape} is a view of {span} numbers; save tensor.contiguous()")
         flat = source.array(storage.offset + self.offset * storage.dtype.itemsize, (span,), storage.dtype)
         steps = [step * storage.dtype.itemsize for step in self.stride]

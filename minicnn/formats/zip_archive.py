@@ -55,8 +55,9 @@ def unpacked(source, member):
     data = source.read(member.offset, member.packed_size)
     if not member.deflated:
         return data
-    data = zlib.decompressobj(-15).decompress(data, member.size + 1)
-    if len(data) != member.size:
+    unpacker = zlib.decompressobj(-15)
+    data = unpacker.decompress(data, member.size + 1)
+    if len(data) != member.size or unpacker.unused_data:
         raise WeightsError(f"{member.name[:80]!r} in it unpacks to another size than its {member.size} bytes; it is damaged")
     if zlib.crc32(data) != member.checksum:
         raise WeightsError(f"{member.name[:80]!r} in it has another checksum than the archive says; it is damaged, get it again")
@@ -94,6 +95,8 @@ def _record(source, offset, end):
         raise WeightsError(f"{name[:80]!r} in it is encrypted or packed by method {method}; expected a plain or deflated ZIP")
     if method == 0 and size != packed_size:
         raise WeightsError(f"{name[:80]!r} in it has two sizes, {size} and {packed_size}; it is damaged")
+    if method == 8 and packed_size > size + size // 1000 + 100:
+        raise WeightsError(f"{name[:80]!r} in it has {packed_size} bytes that unpack to {size}; packing makes nothing larger")
     if source.read(local, 4) != _LOCAL:
         raise WeightsError(f"{name[:80]!r} in it does not begin where its ZIP directory says; it is damaged")
     local_name_size, local_extra_size = source.unpack("<HH", local + 26)
