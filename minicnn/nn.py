@@ -390,7 +390,7 @@ def Sequential(layers, architecture="sequential", **kwargs):
 def predict(net, image, top=5):
     """Return the `top` most probable classes of a picture as a list of (probability, class index, class name)."""
     if not isinstance(net, Network) or not isinstance(top, (int, np.integer)) or top < 1:
-        raise SettingError(f"predict: given are a {type(net).__name__} and top={top!r}, expected a Network and at least 1")
+        raise SettingError(f"predict: top is {top!r} and net a {type(net).__name__}, expected at least 1 and a Network")
     with tape.no_grad():
         scores = net(net.preprocess(image))
         if scores.ndim != 2:
