@@ -25,6 +25,7 @@ from .nets.imagenet import imagenet_classes
 MAX_CLASSES = 25_000
 MARGIN = 1.25               # by how much the right classes must be more probable under one reading for it to be believed
 LEAST = 0.02                # and how probable at least: a network without a clue has 0.001
+NORMALISATIONS = ("(BatchNorm)", "(Scale)", "(BN)", "(bnorm)", "(dagnn.BatchNorm)", "(InstanceNormalization)")
 MEANING = {"hwio": " (filters height x width, as published)", "whio": " (width x height)", "th": " (filters turned, Theano)",
            "tf": " (TensorFlow)"}
 TWINS = {"alexnet": "caffenet", "caffenet": "alexnet"}
@@ -53,6 +54,10 @@ def convert(path, arch, *, format="auto", layout=None, mean=None, photographs=()
     size = sum(p.data.nbytes for p in net.parameters().values())
     with formats.opened(path, format, budget=size + 24_000_000) as found:
         name = os.fsencode(os.path.basename(os.fspath(path))).decode("utf-8", "replace")
+        normalised = [layer for layer in found.left_out if layer.endswith(NORMALISATIONS)]
+        if normalised:
+            raise WeightsError(f"it has layers that normalise ({_some(normalised, 3)}), which no network here has in this form; "
+                               "without them the others compute something else, use a file of a network without them")
         net, pairs, how = layer_names.match(found.layers, net, MAX_CLASSES)
         report = Report([f"{name}: {found.format}, {len(pairs)} layers of {arch} found by {how}"])
         if arch in TWINS:

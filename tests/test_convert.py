@@ -273,6 +273,17 @@ def test_a_larger_network_is_not_cut_down(of):
             layer_names.match(first | more | layers, vgg16, 25_000)
 
 
+def test_networks_with_normalising_layers_are_refused(tmp_path):
+    """MatConvNet's bnorm has weights, too: a network without it computes something else."""
+    arrays = squeezenet_arrays()
+    with pytest.MonkeyPatch.context() as patch:
+        read = formats.READERS["matconvnet"].read
+        fake = type("Reader", (), {"read": staticmethod(lambda source: replace(read(source), left_out=["bn1 (bnorm)"]))})
+        patch.setitem(formats.READERS, "matconvnet", fake)
+        with pytest.raises(WeightsError, match=r"layers that normalise \(bn1 \(bnorm\)\), which no network here has"):
+            convert.convert(write_mat(tmp_path / "a.mat", arrays), "squeezenet1_1", format="matconvnet", layout="hwio")
+
+
 def test_torchvisions_numbers_as_they_are_published():
     """The numbers of torchvision's own modules, written down here and not computed from our order of layers."""
     convolutions = {"vgg16": (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28),

@@ -110,10 +110,10 @@ def test_hostile_files(says, data):
 
 
 def test_size_of_the_text():
-    data = json.dumps(net()).encode().ljust(2_000_101)
-    assert convnetjs.read(source(data, budget=2525)).layers
-    with pytest.raises(WeightsError, match="^it has 2000101 bytes of text; expected at most 2000100"):
-        convnetjs.read(source(data, budget=2500))
+    data = json.dumps(net()).encode().ljust(1_000_101)
+    assert convnetjs.read(source(data, budget=4040)).layers
+    with pytest.raises(WeightsError, match="^it has 1000101 bytes of text; expected at most 1000100"):
+        convnetjs.read(source(data, budget=4000))
 
 
 @pytest.mark.parametrize("name", NAMES)

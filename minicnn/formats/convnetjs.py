@@ -23,7 +23,7 @@ from ..errors import WeightsError
 from .found import Found, Layout
 from .source import checked_shape, held
 
-_SMALL, _MEMORY_PER_BYTE = 2_000_000, 25        # text is parsed as a whole, which costs memory
+_SMALL, _MEMORY_PER_BYTE = 1_000_000, 40        # text is parsed as a whole, which costs memory
 _START, _MAX_OBJECTS = 4096, 100_000
 
 
