@@ -1,0 +1,120 @@
+"""Vectors: as many numbers as one register of the processor holds, added and multiplied by one instruction.
+
+A loop over an array is usually turned into vector instructions by the compiler. Where it cannot prove that this is safe
+(many arrays that might overlap, an index that might be negative) it silently does one number after the other, some ten times
+slower. So the kernels that matter most say what they mean:
+
+    d = load(array, r, i)               LANES numbers, array[r, i : i + LANES]
+    store(array, (r, i), 4 * d + e)     the operators + - * work on all of them at once
+
+In Python, where a debugger can step through a kernel, a vector is a NumPy array of LANES numbers. Compiled, it is a vector
+of LLVM, the compiler behind Numba; the second half of this file teaches Numba that.
+"""
+import operator
+
+import llvmlite.binding
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.core.imputils import lower_builtin
+from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numba.extending import intrinsic, models, overload, register_model
+
+
+def _register_bytes():
+    """Return how many bytes a vector register has: 64 with AVX-512, and 32 is right or harmless for all others."""
+    try:
+        return 64 if llvmlite.binding.get_host_cpu_features().get("avx512f") else 32
+    except RuntimeError:                # not told on this system
+        return 32
+
+
+LANES = _register_bytes() // 4          # float32 numbers in a register; of float64 a vector is two registers
+
+
+def load(array, *at):
+    """Return the LANES numbers that begin at `at`, contiguous along the last axis."""
+    return array[at[:-1] + (slice(at[-1], at[-1] + LANES),)].copy()
+
+
+def store(array, at, vector):
+    """Write a vector to the LANES places that begin at `at`, a tuple."""
+    array[at[:-1] + (slice(at[-1], at[-1] + LANES),)] = vector
+
+
+# --- what Numba has to know -------------------------------------------------------------------------------------------
+class Vector(types.Type):
+    """Numba's type of a vector of LANES numbers."""
+
+    def __init__(self, dtype):
+        self.dtype = dtype
+        super().__init__(f"Vector({dtype})")
+
+
+@register_model(Vector)
+class _VectorModel(models.PrimitiveModel):
+    def __init__(self, manager, kind):
+        super().__init__(manager, kind, ir.VectorType(manager.lookup(kind.dtype).get_value_type(), LANES))
+
+
+@overload(load)
+def _load_compiled(array, *at):
+    return lambda array, *at: _load(array, at)
+
+
+@overload(store)
+def _store_compiled(array, at, vector):
+    return lambda array, at, vector: _store(array, at, vector)
+
+
+@intrinsic
+def _load(typing, array, at):
+    def code(context, builder, signature, args):
+        return builder.load(_pointer(context, builder, signature.args, args), align=array.dtype.bitwidth // 8)
+    return Vector(array.dtype)(array, at), code
+
+
+@intrinsic
+def _store(typing, array, at, vector):
+    def code(context, builder, signature, args):
+        builder.store(args[2], _pointer(context, builder, signature.args, args), align=array.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+    return types.void(array, at, vector), code
+
+
+def _pointer(context, builder, kinds, args):
+    """Return the address of array[at] as that of a vector."""
+    array = context.make_array(kinds[0])(context, builder, args[0])
+    indices = [context.cast(builder, i, kind, types.intp) for i, kind in zip(cgutils.unpack_tuple(builder, args[1]), kinds[1])]
+    address = builder.ptrtoint(array.data, ir.IntType(64))
+    for index, stride in zip(indices, cgutils.unpack_tuple(builder, array.strides)):
+        address = builder.add(address, builder.mul(index, stride))
+    return builder.inttoptr(address, context.get_value_type(Vector(kinds[0].dtype)).as_pointer())
+
+
+def spread(builder, kind, number):
+    """Return a vector of the LLVM type `kind` that holds `number` LANES times."""
+    undefined = ir.Constant(kind, ir.Undefined)
+    first = builder.insert_element(undefined, number, ir.IntType(32)(0))
+    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(ir.IntType(32), kind.count), [0] * kind.count))
+
+
+def _teach(operation, instruction):
+    """Let an operator take two vectors, or a vector and a number, which is cast to the vector's dtype."""
+    @infer_global(operation)
+    class _Typing(AbstractTemplate):
+        def generic(self, args, keywords):
+            vector = next((kind for kind in args if isinstance(kind, Vector)), None)
+            if vector and len(args) == 2:
+                return signature(vector, *[kind if isinstance(kind, Vector) else vector.dtype for kind in args])
+
+    def code(context, builder, signature, args):
+        kind = context.get_value_type(signature.return_type)
+        wide = [arg if isinstance(of, Vector) else spread(builder, kind, arg) for of, arg in zip(signature.args, args)]
+        return getattr(builder, instruction)(*wide, flags=("contract",))
+
+    for kinds in ((Vector, Vector), (Vector, types.Float), (types.Float, Vector)):
+        lower_builtin(operation, *kinds)(code)
+
+
+for _operation, _instruction in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul")):
+    _teach(_operation, _instruction)

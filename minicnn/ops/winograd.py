@@ -1,0 +1,250 @@
+"""Winograd's convolution F(4x4, 3x3): 3 x 3 filters with a quarter of the multiplications.
+
+In one dimension, four outputs of a filter of three taps, y_i = sum_k g_k d_{i+k}, need 12 products done plainly. But y is the
+middle of a product of polynomials, and that is known once it is known at 6 points; each point costs one product. With the points
+0, 1, -1, 2, -2 and infinity:
+
+    y = A^T [ (G g) * (B^T d) ]                 6 products, d has 6 numbers, * is element by element
+
+          | 1/4    0     0   |          | 4  0 -5  0  1  0 |
+          |-1/6  -1/6  -1/6  |          | 0 -4 -4  1  1  0 |          | 1  1  1  1  1  0 |
+    G  =  |-1/6   1/6  -1/6  |   B^T =  | 0  4 -4 -1  1  0 |   A^T =  | 0  1 -1  2 -2  0 |
+          | 1/24  1/12  1/6  |          | 0 -2 -1  2  1  0 |          | 0  1  1  4  4  0 |
+          | 1/24 -1/12  1/6  |          | 0  2 -1 -2  1  0 |          | 0  1 -1  8 -8  1 |
+          | 0      0     1   |          | 0  4  0 -5  0  1 |
+
+In two dimensions rows and columns are done one after the other: Y = A^T [ (G g G^T) * (B^T d B) ] A makes a tile of 4 x 4 outputs
+from a patch of 6 x 6 inputs with 36 products instead of 144. Summed over channels c, the product at each of the 36 points p is a
+matrix product over all tiles t:
+
+    U[p, f, c] = (G g_fc G^T)[p]      V[p, c, t] = (B^T d_ct B)[p]      M[p, f, t] = sum_c U[p, f, c] V[p, c, t]
+
+The price: numbers up to 8 times as large are added and taken away again, so that float32 loses about one digit (1e-5 relative),
+and U is four times as large as the filters. U is kept for filters that cannot change (frozen.py).
+
+dL/dx is the same convolution of dL/dy, with filters turned by 180 degrees and f and c exchanged.
+Source: Lavin and Gray, Fast Algorithms for Convolutional Neural Networks (2015), section 4.3.
+"""
+import numba
+import numpy as np
+from numba import prange
+
+from .gemm import ROWS, multiply
+from .simd import LANES, load, store
+
+POINTS, TILE = 36, 4
+WIDTH = 2 * LANES           # tiles in a panel of V: what `multiply` takes at once
+GROUP = 8                   # blocks of ROWS filters whose products stay in the second-level cache
+
+
+@numba.njit
+def _filter_points(g0, g1, g2):
+    """G g"""
+    g0, g1, g2 = 1. * g0, 1. * g1, 1. * g2              # in double precision: it is done once
+    even, odd, middle = g0 + g2, g0 / 24 + g2 / 6, g1 / 12
+    return g0 / 4, -(even + g1) / 6, -(even - g1) / 6, odd + middle, odd - middle, g2
+
+
+@numba.njit
+def _input_points(d0, d1, d2, d3, d4, d5):
+    """B^T d"""
+    a, b, c, e = d4 - 4. * d2, d3 - 4. * d1, d4 - d2, 2. * (d3 - d1)
+    return 4. * d0 - 5. * d2 + d4, a + b, a - b, c + e, c - e, 4. * d1 - 5. * d3 + d5
+
+
+@numba.njit
+def _outputs(m0, m1, m2, m3, m4, m5):
+    """A^T m"""
+    a, b, c, d = m1 + m2, m1 - m2, m3 + m4, m3 - m4
+    return m0 + a + c, b + 2. * d, a + 4. * c, b + 8. * d + m5
+
+
+def winograd_filters_cpu(w):
+    """Return U as (36, blocks of ROWS filters, C, ROWS), the last block filled up with zeros.
+
+    Parallel over the filters; a task writes its own lane of U and no other.
+    """
+    F, C = w.shape[:2]
+    U = np.zeros((POINTS, (F + ROWS - 1) // ROWS, C, ROWS), w.dtype)
+    for f in prange(F):
+        half = np.empty((6, 3), w.dtype)                            # G g
+        for c in range(C):
+            for column in range(3):
+                points = _filter_points(w[f, c, 0, column], w[f, c, 1, column], w[f, c, 2, column])
+                for i in range(6):
+                    half[i, column] = points[i]
+            for i in range(6):
+                points = _filter_points(half[i, 0], half[i, 1], half[i, 2])
+                for j in range(6):
+                    U[6 * i + j, f // ROWS, c, f % ROWS] = points[j]
+    return U
+
+
+# --- there: pictures to points ----------------------------------------------------------------------------------------
+@numba.njit
+def _split(x, top, rows, padding, across, phases):
+    """Sort the pixels that some rows of tiles see by their place in a tile: phases[k, q, L i + j] = x[4 i + q, 4 j + k].
+
+    L = across + 1: a patch is 6 pixels wide and reaches into the next tile, of which there is one more at the border. So
+    tiles that follow each other stand side by side, as vectors want them. Pixels outside of the picture are 0.
+    """
+    H, W = x.shape
+    L = across + 1
+    inside, end = (padding + 3) // 4, (W + padding) // 4            # tiles j with all four columns in the picture
+    end = max(inside, min(L, end))
+    for i in range(rows + 1):
+        for q in range(4 if i < rows else 2):
+            h, at = 4 * (top + i) + q - padding, i * L
+            if h < 0 or h >= H:
+                phases[:, q, at:at + L] = 0
+                continue
+            for j in range(inside, end):
+                for k in range(4):
+                    phases[k, q, at + j] = x[h, 4 * j + k - padding]
+            for j in range(L):
+                if j < inside or j >= end:
+                    for k in range(4):
+                        column = 4 * j + k - padding
+                        phases[k, q, at + j] = x[h, column] if 0 <= column < W else 0
+
+
+@numba.njit
+def _transform(phases, count, L, half, points):
+    """B^T d B for `count` tiles: down the columns, then along the rows. The patch's last two rows and columns are the next tile's."""
+    for k in range(4):
+        for i in range(0, count + 1, LANES):
+            out = _input_points(load(phases, k, 0, i), load(phases, k, 1, i), load(phases, k, 2, i), load(phases, k, 3, i),
+                                load(phases, k, 0, i + L), load(phases, k, 1, i + L))
+            for r in range(6):
+                store(half, (r, k, i), out[r])
+    for r in range(6):
+        for i in range(0, count, LANES):
+            out = _input_points(load(half, r, 0, i), load(half, r, 1, i), load(half, r, 2, i), load(half, r, 3, i),
+                                load(half, r, 0, i + 1), load(half, r, 1, i + 1))
+            for s in range(6):
+                store(points, (6 * r + s, i), out[s])
+
+
+@numba.njit
+def _place(points, V, rows, across, c):
+    """Deal the tiles out to the panels of V (panels, 36, C, width): tile t is lane t % width of panel t // width."""
+    width = V.shape[3]
+    for p in range(POINTS):
+        for i in range(rows):
+            done = 0
+            while done < across:
+                panel, lane = (i * across + done) // width, (i * across + done) % width
+                run, at = min(across - done, width - lane), i * (across + 1) + done
+                if run < LANES:
+                    for k in range(run):
+                        V[panel, p, c, lane + k] = points[p, at + k]
+                else:
+                    for k in range(0, run, LANES):
+                        k = min(k, run - LANES)                     # the last vector overlaps the one before
+                        store(V, (panel, p, c, lane + k), load(points, p, at + k))
+                done += run
+
+
+@numba.njit
+def _panels(x, c_from, c_to, top, rows, padding, across, V):
+    """Fill the channels from c_from to c_to of V with what some rows of tiles see of an image x (C, H, W)."""
+    L = across + 1
+    room = (rows + 1) * L + 2 * LANES
+    phases = np.zeros((4, 4, room), x.dtype)
+    half, points = np.empty((6, 4, room), x.dtype), np.empty((POINTS, room), x.dtype)
+    for c in range(c_from, c_to):
+        _split(x[c], top, rows, padding, across, phases)
+        _transform(phases, rows * L, L, half, points)
+        _place(points, V, rows, across, c)
+
+
+# --- and back ---------------------------------------------------------------------------------------------------------
+@numba.njit
+def _tiles(M, f, bias, out, first, count, across, half, tile):
+    """A^T m A + bias for the panel M (36, filters, width) of filter f, written to the tiles from `first` on of out (OH, OW)."""
+    OH, OW = out.shape
+    for lane in range(0, M.shape[2], LANES):
+        for s in range(6):
+            rows = _outputs(load(M, s, f, lane), load(M, 6 + s, f, lane), load(M, 12 + s, f, lane), load(M, 18 + s, f, lane),
+                            load(M, 24 + s, f, lane), load(M, 30 + s, f, lane))
+            for r in range(4):
+                store(half, (r, s, lane), rows[r])
+        for r in range(4):
+            columns = _outputs(load(half, r, 0, lane), load(half, r, 1, lane), load(half, r, 2, lane), load(half, r, 3, lane),
+                               load(half, r, 4, lane), load(half, r, 5, lane))
+            for s in range(4):
+                store(tile, (r, s, lane), columns[s] + bias)
+    lane = 0
+    while lane < count:
+        i, j = (first + lane) // across, (first + lane) % across
+        run = min(count - lane, across - j)
+        whole = run if 4 * (j + run) <= OW else run - 1             # tiles that do not hang over the right border
+        for r in range(min(4, OH - 4 * i)):
+            for k in range(whole):
+                for s in range(4):
+                    out[4 * i + r, 4 * (j + k) + s] = tile[r, s, lane + k]
+            if whole < run:
+                for s in range(OW - 4 * (j + whole)):
+                    out[4 * i + r, 4 * (j + whole) + s] = tile[r, s, lane + whole]
+        lane += run
+
+
+def winograd_blocks_cpu(x, U, b, padding, out, rows):
+    """Large maps: a task does all of some rows of tiles, so that V and M stay in the cache of its core.
+
+    Parallel over (image, block of tile rows); a task writes the pixels of its own tiles, so there is no race.
+    """
+    N, C = x.shape[:2]
+    F, OH, OW = out.shape[1:]
+    down, across = (OH + 3) // 4, (OW + 3) // 4
+    blocks, FB = (down + rows - 1) // rows, U.shape[1]
+    width = WIDTH if rows * across > LANES else LANES
+    for task in prange(N * blocks):
+        n, top = task // blocks, task % blocks * rows
+        height = min(rows, down - top)
+        count = height * across
+        V = np.zeros(((rows * across + width - 1) // width, POINTS, C, width), x.dtype)
+        M = np.empty((POINTS, GROUP * ROWS, width), x.dtype)
+        half, tile = np.empty((4, 6, width), x.dtype), np.empty((4, 4, width), x.dtype)
+        _panels(x[n], 0, C, top, height, padding, across, V)
+        for group in range(0, FB, GROUP):
+            for panel in range((count + width - 1) // width):
+                for p in range(POINTS):
+                    for fb in range(min(GROUP, FB - group)):
+                        multiply(U[p, group + fb], V[panel, p], M[p, fb * ROWS:(fb + 1) * ROWS], False)
+                for f in range(min(GROUP * ROWS, F - group * ROWS)):
+                    _tiles(M, f, b[group * ROWS + f], out[n, group * ROWS + f], top * across + panel * width,
+                           min(width, count - panel * width), across, half, tile)
+    return out
+
+
+def winograd_phases_cpu(x, U, b, padding, out, V, M):
+    """Few tiles and many filters: all tiles to points, the 36 products, all tiles back; U is read just once.
+
+    Parallel over channels, then over (point, half of the filters), then over filters: tasks of a phase write different
+    channels of V, rows of M, and maps of out.
+    """
+    N, C = x.shape[:2]
+    F, OH, OW = out.shape[1:]
+    down, across = (OH + 3) // 4, (OW + 3) // 4
+    width, FB = V.shape[3], U.shape[1]
+    count = (down * across + width - 1) // width                    # panels of an image
+    parts = min(C, 16)
+    for task in prange(N * parts):
+        n, part = task // parts, task % parts
+        _panels(x[n], part * C // parts, (part + 1) * C // parts, 0, down, padding, across, V[n * count:(n + 1) * count])
+    half = (FB + 1) // 2
+    for task in prange(2 * POINTS):
+        p = task // 2
+        for fb in range(task % 2 * half, min(FB, half + task % 2 * half)):
+            for panel in range(N * count):
+                multiply(U[p, fb], V[panel, p], M[panel, p, fb * ROWS:(fb + 1) * ROWS], False)
+    parts = min(F, 16)
+    for task in prange(N * parts):
+        n, part = task // parts, task % parts
+        half_done, tile = np.empty((4, 6, width), x.dtype), np.empty((4, 4, width), x.dtype)
+        for f in range(part * F // parts, (part + 1) * F // parts):
+            for panel in range(count):
+                _tiles(M[n * count + panel], f, b[f], out[n, f], panel * width, min(width, down * across - panel * width),
+                       across, half_done, tile)
+    return out
