@@ -41,6 +41,18 @@ def store(array, at, vector):
     array[at[:-1] + (slice(at[-1], at[-1] + LANES),)] = vector
 
 
+def load4(array, *at):
+    """Return four vectors of every fourth number: the k-th holds array[..., at + k], array[..., at + k + 4], ..."""
+    numbers = array[at[:-1] + (slice(at[-1], at[-1] + 4 * LANES),)]
+    return tuple(numbers[k::4].copy() for k in range(4))
+
+
+def store4(array, at, vectors):
+    """Write four vectors as `load4` reads them."""
+    for k in range(4):
+        array[at[:-1] + (slice(at[-1] + k, at[-1] + k + 4 * LANES, 4),)] = vectors[k]
+
+
 # --- what Numba has to know -------------------------------------------------------------------------------------------
 class Vector(types.Type):
     """Numba's type of a vector of LANES numbers."""
@@ -64,6 +76,49 @@ def _load_compiled(array, *at):
 @overload(store)
 def _store_compiled(array, at, vector):
     return lambda array, at, vector: _store(array, at, vector)
+
+
+@overload(load4)
+def _load4_compiled(array, *at):
+    return lambda array, *at: _load4(array, at)
+
+
+@overload(store4)
+def _store4_compiled(array, at, vectors):
+    return lambda array, at, vectors: _store4(array, at, vectors)
+
+
+@intrinsic
+def _load4(typing, array, at):
+    def code(context, builder, signature, args):
+        first = _pointer(context, builder, signature.args, args)
+        parts = [builder.load(builder.gep(first, [ir.IntType(32)(k)]), align=array.dtype.bitwidth // 8) for k in range(4)]
+        # Two rounds of taking every second number: 0 1 2 3 4 ... -> 0 2 4 ... and 1 3 5 ... -> 0 4 8 ...
+        evens = [_shuffled(builder, parts[i], parts[i + 1], range(0, 2 * LANES, 2)) for i in (0, 2)]
+        odds = [_shuffled(builder, parts[i], parts[i + 1], range(1, 2 * LANES, 2)) for i in (0, 2)]
+        return context.make_tuple(builder, signature.return_type, [
+            _shuffled(builder, *pair, range(start, 2 * LANES, 2)) for start in (0, 1) for pair in (evens, odds)])
+    return types.UniTuple(Vector(array.dtype), 4)(array, at), code
+
+
+@intrinsic
+def _store4(typing, array, at, vectors):
+    def code(context, builder, signature, args):
+        first = _pointer(context, builder, signature.args, args)
+        v = cgutils.unpack_tuple(builder, args[2])
+        low, high = ([i // 2 + i % 2 * LANES + half for i in range(LANES)] for half in (0, LANES // 2))
+        even = [_shuffled(builder, v[0], v[2], order) for order in (low, high)]         # 0 2 of each four, side by side
+        odd = [_shuffled(builder, v[1], v[3], order) for order in (low, high)]
+        parts = [_shuffled(builder, even[i], odd[i], order) for i in (0, 1) for order in (low, high)]
+        for k, part in enumerate(parts):
+            builder.store(part, builder.gep(first, [ir.IntType(32)(k)]), align=array.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+    return types.void(array, at, vectors), code
+
+
+def _shuffled(builder, a, b, order):
+    """Return the vector of the numbers order[0], order[1], ... of a and b side by side."""
+    return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), LANES), list(order)))
 
 
 @intrinsic

@@ -30,7 +30,7 @@ import numpy as np
 from numba import prange
 
 from .gemm import ROWS, multiply
-from .simd import LANES, load, store
+from .simd import LANES, load, load4, store, store4
 
 POINTS, TILE = 36, 4
 WIDTH = 2 * LANES           # tiles in a panel of V: what `multiply` takes at once
@@ -98,9 +98,16 @@ def _split(x, top, rows, padding, across, phases):
             if h < 0 or h >= H:
                 phases[:, q, at:at + L] = 0
                 continue
-            for j in range(inside, end):
-                for k in range(4):
-                    phases[k, q, at + j] = x[h, 4 * j + k - padding]
+            if end - inside >= LANES:
+                for j in range(inside, end, LANES):
+                    j = min(j, end - LANES)                         # the last vector overlaps the one before
+                    four = load4(x, h, 4 * j - padding)
+                    for k in range(4):
+                        store(phases, (k, q, at + j), four[k])
+            else:
+                for j in range(inside, end):
+                    for k in range(4):
+                        phases[k, q, at + j] = x[h, 4 * j + k - padding]
             for j in range(L):
                 if j < inside or j >= end:
                     for k in range(4):
@@ -180,9 +187,15 @@ def _tiles(M, f, bias, out, first, count, across, half, tile):
         run = min(count - lane, across - j)
         whole = run if 4 * (j + run) <= OW else run - 1             # tiles that do not hang over the right border
         for r in range(min(4, OH - 4 * i)):
-            for k in range(whole):
-                for s in range(4):
-                    out[4 * i + r, 4 * (j + k) + s] = tile[r, s, lane + k]
+            if whole >= LANES:
+                for k in range(0, whole, LANES):
+                    k = min(k, whole - LANES)
+                    store4(out, (4 * i + r, 4 * (j + k)), (load(tile, r, 0, lane + k), load(tile, r, 1, lane + k),
+                                                           load(tile, r, 2, lane + k), load(tile, r, 3, lane + k)))
+            else:
+                for k in range(whole):
+                    for s in range(4):
+                        out[4 * i + r, 4 * (j + k) + s] = tile[r, s, lane + k]
             if whole < run:
                 for s in range(OW - 4 * (j + whole)):
                     out[4 * i + r, 4 * (j + whole) + s] = tile[r, s, lane + whole]
