@@ -216,15 +216,16 @@ def winograd_blocks_cpu(x, U, b, padding, out, rows):
         n, top = task // blocks, task % blocks * rows
         height = min(rows, down - top)
         count = height * across
-        V = np.zeros(((rows * across + width - 1) // width, POINTS, C, width), x.dtype)
-        M = np.empty((POINTS, GROUP * ROWS, width), x.dtype)
+        V = np.zeros(((rows * across + width - 1) // width, POINTS, C + 1, width), x.dtype)
+        M = np.empty((POINTS, GROUP * ROWS + 1, width), x.dtype)
         half, tile = np.empty((4, 6, width), x.dtype), np.empty((4, 4, width), x.dtype)
         _panels(x[n], 0, C, top, height, padding, across, V)
         for group in range(0, FB, GROUP):
             for panel in range((count + width - 1) // width):
+                lanes = LANES if count - panel * width <= LANES else width
                 for p in range(POINTS):
                     for fb in range(min(GROUP, FB - group)):
-                        multiply(U[p, group + fb], V[panel, p], M[p, fb * ROWS:(fb + 1) * ROWS], False)
+                        multiply(U[p, group + fb], V[panel, p, :, :lanes], M[p, fb * ROWS:(fb + 1) * ROWS, :lanes], False)
                 for f in range(min(GROUP * ROWS, F - group * ROWS)):
                     _tiles(M, f, b[group * ROWS + f], out[n, group * ROWS + f], top * across + panel * width,
                            min(width, count - panel * width), across, half, tile)
@@ -251,7 +252,8 @@ def winograd_phases_cpu(x, U, b, padding, out, V, M):
         p = task // 2
         for fb in range(task % 2 * half, min(FB, half + task % 2 * half)):
             for panel in range(N * count):
-                multiply(U[p, fb], V[panel, p], M[panel, p, fb * ROWS:(fb + 1) * ROWS], False)
+                lanes = LANES if down * across - panel % count * width <= LANES else width
+                multiply(U[p, fb], V[panel, p, :, :lanes], M[panel, p, fb * ROWS:(fb + 1) * ROWS, :lanes], False)
     parts = min(F, 16)
     for task in prange(N * parts):
         n, part = task // parts, task % parts
