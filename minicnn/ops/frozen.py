@@ -1,0 +1,31 @@
+"""What is computed from weights that cannot change is computed once.
+
+A frozen network's arrays are read-only. Whatever an op derives from such an array (Winograd's U, packed filters) is kept for as long as
+the array lives. From an array that somebody could still write to, nothing is ever kept.
+"""
+import weakref
+
+import numpy as np
+
+_kept = {}          # (id of the array, what) -> (weak reference to it, value)
+
+
+def is_frozen(array):
+    """Return whether nobody can write to the array: it is read-only, and so is the one whose memory it shows."""
+    while isinstance(array, np.ndarray):
+        if array.flags.writeable:
+            return False
+        array = array.base
+    return array is None        # other owners of memory make no promise
+
+
+def once(array, what, make):
+    """Return make(array), from an earlier call with the same `what` if the array is frozen."""
+    if not is_frozen(array):
+        return make(array)
+    key = id(array), what
+    kept = _kept.get(key)
+    if kept is None or kept[0]() is not array:
+        value = make(array)
+        kept = _kept[key] = weakref.ref(array, lambda _: _kept.pop(key, None)), value
+    return kept[1]
