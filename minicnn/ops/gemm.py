@@ -23,6 +23,7 @@ from numba.extending import intrinsic, overload
 
 from .simd import LANES, Vector, spread
 
+AHEAD = 16384                           # bytes of a that are asked for before they are needed
 ROWS = 8 if LANES == 16 else 6          # ROWS x 2 sums, two of b and one of a have to fit into 32 or 16 registers
 
 
@@ -56,6 +57,14 @@ def _kernel(vectors):
     def kernel(typing, a, b, c, add):
         return types.void(a, b, c, add), _Code(a.dtype, vectors).emit
     return kernel
+
+
+def _prefetch(builder, address):
+    """Ask for the cache line at an address, without waiting for it; harmless where there is no memory."""
+    whole, byte = ir.IntType(32), address.type
+    kind = ir.FunctionType(ir.VoidType(), (byte, whole, whole, whole))
+    prefetch = builder.module.declare_intrinsic("llvm.prefetch", (byte,), kind)
+    builder.call(prefetch, (address, whole(0), whole(2), whole(1)))         # for reading, second-level cache, data
 
 
 class _Code:
@@ -101,6 +110,8 @@ class _Code:
             for j in range(self.vectors):
                 product = builder.fmul(one, bs[j], flags=("contract",))      # and the sum become one instruction
                 news.append(builder.fadd(product, sums[i * self.vectors + j], flags=("contract",)))
+        if packed:                  # U of Winograd is read once, from main memory: ask for what comes next
+            _prefetch(builder, at(now_a, index(AHEAD), ir.IntType(8)))
         steps = (builder.add(k, index(1)), builder.add(now_a, step_a), builder.add(now_b, step_b))
         for phi, value in zip((k, now_a, now_b, *sums), (*steps, *news)):
             phi.add_incoming(value, loop)
