@@ -4,15 +4,19 @@
 The plain Python function stays reachable as `.py_func`, and with NUMBA_DISABLE_JIT=1 it is what runs, so that a
 debugger can step through a kernel.
 
-Numba's disk cache watches the file that a kernel stands in and no other, so a helper that a kernel calls stands in the
-same file (plain `numba.njit`, without a cache of its own: it is compiled into the kernel).
+A helper that a kernel calls is a plain `numba.njit` function, without a cache of its own: it is compiled into the kernel.
+Numba's disk cache watches only the file that the kernel stands in; ours watches those of the helpers as well.
 """
 import functools
+import inspect
+import os
+import sys
 import threading
 from contextlib import contextmanager
 
 import numba
 import numpy as np
+from numba.core.caching import FunctionCache
 
 # Numba's simplest threading layer aborts the process when two Python threads enter it at once. A kernel uses every
 # core anyway, so kernels of different Python threads take turns.
@@ -48,11 +52,53 @@ class jit:
 
 def _lazily_compiled(function):
     """Return what compiles `function` at its first call; uncached where no folder for the cache can be written."""
-    options = dict(parallel=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
-    try:
-        return numba.njit(cache=True, **options)(function)
-    except RuntimeError:
-        return numba.njit(**options)(function)
+    kernel = numba.njit(parallel=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz"})(function)
+    if not numba.config.DISABLE_JIT:
+        try:
+            kernel._cache = _Cache(function)        # what cache=True does, with our class
+        except RuntimeError:
+            pass
+    return kernel
+
+
+class _Cache(FunctionCache):
+    """Numba's cache on disk, which also forgets a kernel when a file that it has helpers from has changed."""
+
+    def load_overload(self, sig, target_context):
+        kernel = super().load_overload(sig, target_context)
+        if kernel is None:
+            _say_once("minicnn: compiling kernels, first run only")
+        return kernel
+
+    def _index_key(self, sig, codegen):
+        stamps = [(os.stat(path).st_mtime_ns, os.stat(path).st_size) for path in sorted(helper_files(self._py_func))]
+        return *super()._index_key(sig, codegen), *stamps
+
+
+@functools.lru_cache(maxsize=None)
+def _say_once(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def helper_files(function):
+    """Return the other files of its package that are compiled into `function`: those of what it calls, and what they import."""
+    package, own = function.__module__.partition(".")[0], function.__code__.co_filename
+    seen, todo = set(), [function]
+    while todo:
+        at = todo.pop()
+        if at in seen or (at.__module__ or "").partition(".")[0] != package:
+            continue
+        seen.add(at)
+        # Of a helper's file take all (a typing rule may stand there that no name leads to), of the kernel's own what it uses.
+        names = _names(at.__code__) if at.__code__.co_filename == own else at.__globals__
+        values = [at.__globals__.get(name) for name in names]
+        todo += filter(inspect.isfunction, [getattr(value, "py_func", value) for value in values])
+    return {at.__code__.co_filename for at in seen} - {own}
+
+
+def _names(code):
+    """Return the names that a function uses, with the functions inside it."""
+    return set(code.co_names).union(*(_names(part) for part in code.co_consts if inspect.iscode(part)))
 
 
 @functools.lru_cache(maxsize=None)

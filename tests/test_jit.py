@@ -45,6 +45,30 @@ def test_a_changed_helper_is_never_served_from_the_cache(tmp_path):
         assert printed == [f"{factor}.0 0", f"{factor}.0 1"]      # the first process compiles, the second loads
 
 
+def test_a_changed_helper_in_another_file_is_never_served_from_the_cache(tmp_path):
+    package = tmp_path / "package"
+    package.mkdir()
+    (package / "kernels.py").write_text(KERNEL.replace("@numba.njit\ndef helper(v):\n    return v * {factor}",
+                                                       "from .helpers import helper"))
+    code = ("import numpy as np; from package import kernels; result = kernels.run(np.ones(2))[0]; "
+            "print(result, sum(kernels.run._compiled.stats.cache_hits.values()))")
+    for factor in (2, 3):
+        (package / "helpers.py").write_text("import numba\nfrom .inner import innermost\n\n@numba.njit\n"
+                                            "def helper(v):\n    return innermost(v)\n")
+        (package / "inner.py").write_text(f"import numba\n\n@numba.njit\ndef innermost(v):\n    return v * {factor}\n")
+        os.utime(package / "helpers.py", ns=(10 ** 18, 10 ** 18))
+        os.utime(package / "inner.py", ns=(factor * 10 ** 18, factor * 10 ** 18))
+        printed = [python(code, tmp_path, NUMBA_CACHE_DIR=str(tmp_path / "cache")) for _ in range(2)]
+        assert printed == [f"{factor}.0 0", f"{factor}.0 1"]
+
+
+def test_the_first_run_says_once_that_it_compiles_and_the_second_is_silent(tmp_path):
+    (tmp_path / "kernels.py").write_text(KERNEL.format(factor=2))
+    code = "import sys; sys.stderr = sys.stdout; import numpy as np, kernels; [kernels.run(np.ones(2, d)) for d in 'fd']"
+    printed = [python(code, tmp_path, NUMBA_CACHE_DIR=str(tmp_path / "cache")) for _ in range(2)]
+    assert printed == ["minicnn: compiling kernels, first run only", ""]
+
+
 def test_kernels_run_as_plain_python_for_a_debugger():
     code = ("import numpy as np, minicnn\n"
             "x = minicnn.Tensor(np.arange(32.).reshape(1, 2, 4, 4), requires_grad=True)\n"
