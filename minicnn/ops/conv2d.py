@@ -1,4 +1,4 @@
-"""Convolution (as networks mean it: correlation), forward; the backward kernels stand in conv2d_backward.py.
+"""Convolution (as networks mean it: correlation). The fast algorithms stand in im2col.py and winograd.py.
 
     y[n, f, i, j] = b[f] + sum_{c, k, l} w[f, c, k, l] x[n, c, i s + k d - p, j s + l d - p]
 
@@ -9,18 +9,19 @@ Shapes: x (N, C, H, W), w (F, C / groups, KH, KW), b (F,), y (N, F, OH, OW) with
 s stride, p padding with zeros, d dilation. With groups, filter f sees only the channels of its own group.
 float32 or float64. Slide "Visualize the filters/kernels (raw weights)". Names as torch.nn.functional.conv2d.
 """
+import os
 from numbers import Integral
 
-import numba
 import numpy as np
 from numba import prange
 
 from ..backend import pick
-from ..errors import ShapeError
+from ..errors import SettingError, ShapeError
 from ..jit import jit
-from .conv2d_backward import (conv2d_backward_input_cpu, conv2d_backward_input_ref, conv2d_backward_weight_cpu,
-                              conv2d_backward_weight_ref)
+from .conv2d_backward import conv2d_backward_input_ref, conv2d_backward_weight_cpu, conv2d_backward_weight_ref
+from .im2col import im2col, im2col_backward_input
 from .op import Op, check_ndim, pair, shape_of, window_output_size
+from .winograd import winograd
 
 
 def conv2d_forward_ref(x, w, b, stride, padding, dilation, groups):
@@ -52,66 +53,80 @@ def conv2d_forward_np(x, w, b, stride, padding, dilation, groups):
     return out.reshape(N, F, OH, OW) + b.reshape(F, 1, 1)
 
 
-TILE = 131072       # numbers in the columns of a tile: half a megabyte of float32, which stays in cache
+def conv2d_direct_cpu(x, w, b, out, stride, padding, dilation):
+    """Plain loops, compiled: the definition in the order of the memory, one row of outputs at a time.
+
+    Parallel over (image, filter); a task writes its own map. Here for comparison (MINICNN_CONV=direct): each product is one
+    multiplication for one load, so that it waits for the cache.
+    """
+    (N, F, OH, OW), (CG, KH, KW), (H, W) = out.shape, w.shape[1:], x.shape[2:]
+    FG = F // (x.shape[1] // CG)
+    for task in prange(N * F):
+        n, f = task // F, task % F
+        out[n, f] = b[f]
+        for c in range(CG):
+            for kh in range(KH):
+                for i in range(OH):
+                    h = i * stride[0] + kh * dilation[0] - padding[0]
+                    if 0 <= h < H:
+                        for kw in range(KW):
+                            for j in range(OW):
+                                v = j * stride[1] + kw * dilation[1] - padding[1]
+                                if 0 <= v < W:
+                                    out[n, f, i, j] += w[f, c, kh, kw] * x[n, f // FG * CG + c, h, v]
+    return out
 
 
-@numba.njit
-def _im2col(x, first_row, columns, kernel, stride, padding, dilation):
-    """Write the windows of some output rows of one image x (C, H, W) into columns (C KH KW, rows, OW)."""
-    C, H, W = x.shape
-    _, rows, OW = columns.shape
-    KH, KW = kernel
-    for k in range(C * KH * KW):
-        c, kh, kw = k // (KH * KW), k // KW % KH, k % KW
-        shift = kw * dilation[1] - padding[1]                   # input column = ow * stride + shift
-        begin = min(OW, max(0, (stride[1] - 1 - shift) // stride[1]))       # first ow inside the image ...
-        end = max(begin, min(OW, (W - 1 - shift) // stride[1] + 1))         # ... and the first one past it
-        for r in range(rows):
-            h = (first_row + r) * stride[0] + kh * dilation[0] - padding[0]
-            if h < 0 or h >= H:
-                columns[k, r] = 0
-                continue
-            columns[k, r, :begin] = 0
-            columns[k, r, end:] = 0
-            for ow in range(begin, end):
-                columns[k, r, ow] = x[c, h, ow * stride[1] + shift]
+_direct = jit(conv2d_direct_cpu)
+
+
+def algorithm(x_shape, w_shape, stride, padding, dilation, groups):
+    """Return "winograd" or "im2col", whichever is the faster for the shapes, or what MINICNN_CONV says.
+
+    Winograd's saves three quarters of the products of 3 x 3 filters one pixel apart, and pays with three passes over the
+    data: worth it from 16 channels and 16 filters on, if there are tiles enough to fill a vector and few hang over the border.
+    A forced "winograd" that does not fit the shapes becomes "im2col".
+    """
+    forced = os.environ.get("MINICNN_CONV")
+    if forced not in (None, "", "direct", "im2col", "winograd"):
+        raise SettingError(f"MINICNN_CONV is {forced!r}; it can be direct, im2col, winograd or not set")
+    N, C, H, W = x_shape
+    fits = w_shape[2:] == (3, 3) and stride == dilation == (1, 1) and groups == 1 and padding[0] == padding[1]
+    if forced:
+        return forced if fits or forced != "winograd" else "im2col"
+    down, across = -(-(H + 2 * padding[0] - 2) // 4), -(-(W + 2 * padding[1] - 2) // 4)
+    worth = min(w_shape[0], C) >= 16 and N * down * across >= 9
+    return "winograd" if fits and worth else "im2col"
 
 
 def conv2d_forward_cpu(x, w, b, stride, padding, dilation, groups):
-    """im2col in tiles of a few output rows that stay in cache, times the filters with BLAS.
+    """The convolution by the algorithm that suits the shapes: winograd.py, im2col.py or the loops above."""
+    which = algorithm(x.shape, w.shape, stride, padding, dilation, groups)
+    if which == "winograd":
+        return winograd(x, w, b, padding[0])
+    if which == "im2col":
+        return im2col(x, w, b, stride, padding, dilation, groups)
+    size = window_output_size("conv2d", x.shape[2:], w.shape[2:], stride, padding, dilation)
+    return _direct(x, w, b, np.empty((len(x), len(w), *size), x.dtype), stride, padding, dilation)
 
-    Parallel over (image, group, tile); a task writes the rows of its own tile and no others, so there is no race. The
-    tiles depend on the shapes alone: the same sums for any number of threads. It is fast because the columns, KH KW
-    times the size of the input, never go through main memory.
-    """
-    N, C, H, W = x.shape
+
+def conv2d_backward_input_cpu(dout, w, x_size, stride, padding, dilation, groups):
+    """dL/dx, which is a convolution as well: of dL/dy with filters turned by 180 degrees."""
     F, CG, KH, KW = w.shape
-    FG, K = F // groups, CG * KH * KW
-    OH = (H + 2 * padding[0] - dilation[0] * (KH - 1) - 1) // stride[0] + 1
-    OW = (W + 2 * padding[1] - dilation[1] * (KW - 1) - 1) // stride[1] + 1
-    rows = max(1, min(TILE // (K * OW), (OH + 3) // 4))         # at least four tiles
-    tiles = (OH + rows - 1) // rows
-    filters = w.reshape(groups, FG, K)
-    out = np.empty((N, F, OH, OW), x.dtype)
-    for task in prange(N * groups * tiles):
-        n, g, top = task // (groups * tiles), task // tiles % groups, task % tiles * rows
-        height = min(rows, OH - top)
-        columns = np.empty((K, height, OW), x.dtype)
-        _im2col(x[n, g * CG:(g + 1) * CG], top, columns, (KH, KW), stride, padding, dilation)
-        product = np.dot(filters[g], columns.reshape(K, height * OW)).reshape(FG, height, OW)
-        for f in range(FG):
-            for r in range(height):
-                for ow in range(OW):
-                    out[n, g * FG + f, top + r, ow] = product[f, r, ow] + b[g * FG + f]
-    return out
+    around = KH - 1 - padding[0], KW - 1 - padding[1]
+    if min(around) >= 0:
+        which = algorithm(dout.shape, (CG * groups, F // groups, KH, KW), stride, around, dilation, groups)
+        if which == "winograd":
+            return winograd(dout, w, np.zeros(CG, w.dtype), around[0], turned=True)
+    return im2col_backward_input(dout, w, x_size, stride, padding, dilation, groups)
 
 
 KERNELS = {
     "ref": {"forward": conv2d_forward_ref,
             "backward_input": conv2d_backward_input_ref,
             "backward_weight": conv2d_backward_weight_ref},
-    "cpu": {"forward": jit(conv2d_forward_cpu, blas=True),
-            "backward_input": jit(conv2d_backward_input_cpu, blas=True),
+    "cpu": {"forward": conv2d_forward_cpu,
+            "backward_input": conv2d_backward_input_cpu,
             "backward_weight": jit(conv2d_backward_weight_cpu, blas=True)},
 }
 

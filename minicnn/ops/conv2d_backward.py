@@ -43,40 +43,6 @@ def _inside(offset, stride, size, count):
     return begin, max(begin, min(count, (size - 1 - offset) // stride + 1))
 
 
-def conv2d_backward_input_cpu(dout, w, x_size, stride, padding, dilation, groups):
-    """Transposed filters times dL/dy with BLAS, then every product added to the pixel that it came from (col2im).
-
-    Parallel over (image, group, block of input channels). Windows overlap in space but not in channels, and a task owns
-    its channels of dx: no race, and additions in a fixed order. Fast because the products of a few rows stay in cache.
-    """
-    N, F, OH, OW = dout.shape
-    _, CG, KH, KW = w.shape
-    H, W = x_size
-    FG, KK = F // groups, KH * KW
-    block = max(1, min(128 // KK, (CG + 3) // 4))               # input channels per task
-    blocks = (CG + block - 1) // block
-    rows = max(1, min(TILE // (max(FG, block * KK) * OW), OH))
-    dx = np.zeros((N, groups * CG, H, W), dout.dtype)
-    for task in prange(N * groups * blocks):
-        n, g, first = task // (groups * blocks), task // blocks % groups, task % blocks * block
-        K = min(block, CG - first) * KK
-        filters = w.reshape(F, CG * KK)[g * FG:(g + 1) * FG, first * KK:first * KK + K].copy()      # (FG, K)
-        for top in range(0, OH, rows):
-            height = min(rows, OH - top)
-            tile = dout[n, g * FG:(g + 1) * FG, top:top + height].copy().reshape(FG, height * OW)
-            columns = np.dot(filters.T, tile).reshape(K, height, OW)
-            for k in range(K):
-                c, kh, kw = g * CG + first + k // KK, k // KW % KH, k % KW
-                shift = kw * dilation[1] - padding[1]
-                begin, end = _inside(shift, stride[1], W, OW)
-                for r in range(height):
-                    h = (top + r) * stride[0] + kh * dilation[0] - padding[0]
-                    if 0 <= h < H:
-                        for ow in range(begin, end):
-                            dx[n, c, h, ow * stride[1] + shift] += columns[k, r, ow]
-    return dx
-
-
 def conv2d_backward_weight_cpu(dout, x, w_shape, stride, padding, dilation, groups):
     """dL/dy times the transposed columns with BLAS, summed over images and rows.
 

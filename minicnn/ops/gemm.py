@@ -41,6 +41,13 @@ def packed_rows(matrix):
     return np.ascontiguousarray(padded.reshape(-1, ROWS, K).transpose(0, 2, 1))
 
 
+def turned_filters(w, groups):
+    """Return w (F, C / groups, KH, KW) as (C, F / groups, KH, KW), each filter turned by 180 degrees: what dL/dx needs."""
+    F, CG, KH, KW = w.shape
+    turned = w[:, :, ::-1, ::-1].reshape(groups, F // groups, CG, KH, KW).swapaxes(1, 2)
+    return turned.reshape(groups * CG, F // groups, KH, KW)
+
+
 @overload(multiply)
 def _multiply_compiled(a, b, c, add):
     def compiled(a, b, c, add):

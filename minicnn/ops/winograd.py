@@ -29,7 +29,9 @@ import numba
 import numpy as np
 from numba import prange
 
-from .gemm import ROWS, multiply
+from ..jit import jit
+from .frozen import once
+from .gemm import ROWS, multiply, turned_filters
 from .simd import LANES, load, load4, store, store4
 
 POINTS, TILE = 36, 4
@@ -133,15 +135,16 @@ def _transform(phases, count, L, half, points):
 
 
 @numba.njit
-def _place(points, V, rows, across, c):
-    """Deal the tiles out to the panels of V (panels, 36, C, width): tile t is lane t % width of panel t // width."""
+def _place(points, V, first, rows, across, c):
+    """Deal some rows of tiles, of which `first` is the first, out to the panels of V: tile t is lane t % width of panel t // width."""
     width = V.shape[3]
     for p in range(POINTS):
         for i in range(rows):
             done = 0
             while done < across:
-                panel, lane = (i * across + done) // width, (i * across + done) % width
-                run, at = min(across - done, width - lane), i * (across + 1) + done
+                tile, at = first + i * across + done, i * (across + 1) + done
+                panel, lane = tile // width, tile % width
+                run = min(across - done, width - lane)
                 if run < LANES:
                     for k in range(run):
                         V[panel, p, c, lane + k] = points[p, at + k]
@@ -153,23 +156,31 @@ def _place(points, V, rows, across, c):
 
 
 @numba.njit
-def _panels(x, c_from, c_to, top, rows, padding, across, V):
-    """Fill the channels from c_from to c_to of V with what some rows of tiles see of an image x (C, H, W)."""
+def _panels(x, channels, top, rows, padding, down, across, V):
+    """Fill some channels of V (panels, 36, C, width) with what `rows` rows of tiles see of x (N, C, H, W).
+
+    The rows are counted through the whole batch, `down` to an image; the first is `top`. So the small maps of many images fill
+    panels together.
+    """
     L = across + 1
-    room = (rows + 1) * L + 2 * LANES
+    room = (min(rows, down) + 1) * L + 2 * LANES
     phases = np.zeros((4, 4, room), x.dtype)
     half, points = np.empty((6, 4, room), x.dtype), np.empty((POINTS, room), x.dtype)
-    for c in range(c_from, c_to):
-        _split(x[c], top, rows, padding, across, phases)
-        _transform(phases, rows * L, L, half, points)
-        _place(points, V, rows, across, c)
+    for c in range(channels[0], channels[1]):
+        done = 0
+        while done < rows:
+            n, i = (top + done) // down, (top + done) % down
+            here = min(rows - done, down - i)
+            _split(x[n, c], i, here, padding, across, phases)
+            _transform(phases, here * L, L, half, points)
+            _place(points, V, done * across, here, across, c)
+            done += here
 
 
 # --- and back ---------------------------------------------------------------------------------------------------------
 @numba.njit
-def _tiles(M, f, bias, out, first, count, across, half, tile):
-    """A^T m A + bias for the panel M (36, filters, width) of filter f, written to the tiles from `first` on of out (OH, OW)."""
-    OH, OW = out.shape
+def _tiles(M, f, bias, half, tile):
+    """A^T m A + bias for the tiles of filter f of a panel M (36, filters, width): tile (4, 4, width)."""
     for lane in range(0, M.shape[2], LANES):
         for s in range(6):
             rows = _outputs(load(M, s, f, lane), load(M, 6 + s, f, lane), load(M, 12 + s, f, lane), load(M, 18 + s, f, lane),
@@ -181,45 +192,51 @@ def _tiles(M, f, bias, out, first, count, across, half, tile):
                                load(half, r, 4, lane), load(half, r, 5, lane))
             for s in range(4):
                 store(tile, (r, s, lane), columns[s] + bias)
+
+
+@numba.njit
+def _assemble(tile, out, f, first, count):
+    """Write the tiles from `first` on (counted through the whole batch) to the maps f of out (N, F, OH, OW)."""
+    OH, OW = out.shape[2:]
+    down, across = (OH + 3) // 4, (OW + 3) // 4
     lane = 0
     while lane < count:
-        i, j = (first + lane) // across, (first + lane) % across
+        row, j = (first + lane) // across, (first + lane) % across
+        n, i = row // down, row % down
         run = min(count - lane, across - j)
         whole = run if 4 * (j + run) <= OW else run - 1             # tiles that do not hang over the right border
         for r in range(min(4, OH - 4 * i)):
             if whole >= LANES:
                 for k in range(0, whole, LANES):
                     k = min(k, whole - LANES)
-                    store4(out, (4 * i + r, 4 * (j + k)), (load(tile, r, 0, lane + k), load(tile, r, 1, lane + k),
-                                                           load(tile, r, 2, lane + k), load(tile, r, 3, lane + k)))
+                    store4(out, (n, f, 4 * i + r, 4 * (j + k)), (load(tile, r, 0, lane + k), load(tile, r, 1, lane + k),
+                                                                 load(tile, r, 2, lane + k), load(tile, r, 3, lane + k)))
             else:
                 for k in range(whole):
                     for s in range(4):
-                        out[4 * i + r, 4 * (j + k) + s] = tile[r, s, lane + k]
+                        out[n, f, 4 * i + r, 4 * (j + k) + s] = tile[r, s, lane + k]
             if whole < run:
                 for s in range(OW - 4 * (j + whole)):
-                    out[4 * i + r, 4 * (j + whole) + s] = tile[r, s, lane + whole]
+                    out[n, f, 4 * i + r, 4 * (j + whole) + s] = tile[r, s, lane + whole]
         lane += run
 
 
 def winograd_blocks_cpu(x, U, b, padding, out, rows):
-    """Large maps: a task does all of some rows of tiles, so that V and M stay in the cache of its core.
+    """Many tiles: a task does all of some rows of tiles, so that V and M stay in the cache of its core.
 
-    Parallel over (image, block of tile rows); a task writes the pixels of its own tiles, so there is no race.
+    Parallel over blocks of tile rows of the whole batch; a task writes the pixels of its own tiles, so there is no race.
     """
-    N, C = x.shape[:2]
     F, OH, OW = out.shape[1:]
     down, across = (OH + 3) // 4, (OW + 3) // 4
-    blocks, FB = (down + rows - 1) // rows, U.shape[1]
+    total, FB, C = len(x) * down, U.shape[1], x.shape[1]
     width = WIDTH if rows * across > LANES else LANES
-    for task in prange(N * blocks):
-        n, top = task // blocks, task % blocks * rows
-        height = min(rows, down - top)
-        count = height * across
+    for task in prange((total + rows - 1) // rows):
+        top = task * rows
+        count = min(rows, total - top) * across
         V = np.zeros(((rows * across + width - 1) // width, POINTS, C + 1, width), x.dtype)
         M = np.empty((POINTS, GROUP * ROWS + 1, width), x.dtype)
         half, tile = np.empty((4, 6, width), x.dtype), np.empty((4, 4, width), x.dtype)
-        _panels(x[n], 0, C, top, height, padding, across, V)
+        _panels(x, (0, C), top, min(rows, total - top), padding, down, across, V)
         for group in range(0, FB, GROUP):
             for panel in range((count + width - 1) // width):
                 lanes = LANES if count - panel * width <= LANES else width
@@ -227,8 +244,8 @@ def winograd_blocks_cpu(x, U, b, padding, out, rows):
                     for fb in range(min(GROUP, FB - group)):
                         multiply(U[p, group + fb], V[panel, p, :, :lanes], M[p, fb * ROWS:(fb + 1) * ROWS, :lanes], False)
                 for f in range(min(GROUP * ROWS, F - group * ROWS)):
-                    _tiles(M, f, b[group * ROWS + f], out[n, group * ROWS + f], top * across + panel * width,
-                           min(width, count - panel * width), across, half, tile)
+                    _tiles(M, f, b[group * ROWS + f], half, tile)
+                    _assemble(tile, out, group * ROWS + f, top * across + panel * width, min(width, count - panel * width))
     return out
 
 
@@ -238,28 +255,45 @@ def winograd_phases_cpu(x, U, b, padding, out, V, M):
     Parallel over channels, then over (point, half of the filters), then over filters: tasks of a phase write different
     channels of V, rows of M, and maps of out.
     """
-    N, C = x.shape[:2]
-    F, OH, OW = out.shape[1:]
+    C, (F, OH, OW) = x.shape[1], out.shape[1:]
     down, across = (OH + 3) // 4, (OW + 3) // 4
-    width, FB = V.shape[3], U.shape[1]
-    count = (down * across + width - 1) // width                    # panels of an image
+    panels, width, FB = len(V), V.shape[3], U.shape[1]
+    count = len(x) * down * across
     parts = min(C, 16)
-    for task in prange(N * parts):
-        n, part = task // parts, task % parts
-        _panels(x[n], part * C // parts, (part + 1) * C // parts, 0, down, padding, across, V[n * count:(n + 1) * count])
+    for part in prange(parts):
+        _panels(x, (part * C // parts, (part + 1) * C // parts), 0, len(x) * down, padding, down, across, V)
     half = (FB + 1) // 2
     for task in prange(2 * POINTS):
         p = task // 2
         for fb in range(task % 2 * half, min(FB, half + task % 2 * half)):
-            for panel in range(N * count):
-                lanes = LANES if down * across - panel % count * width <= LANES else width
+            for panel in range(panels):
+                lanes = LANES if count - panel * width <= LANES else width
                 multiply(U[p, fb], V[panel, p, :, :lanes], M[panel, p, fb * ROWS:(fb + 1) * ROWS, :lanes], False)
     parts = min(F, 16)
-    for task in prange(N * parts):
-        n, part = task // parts, task % parts
-        half_done, tile = np.empty((4, 6, width), x.dtype), np.empty((4, 4, width), x.dtype)
+    for part in prange(parts):
+        columns, tile = np.empty((4, 6, width), x.dtype), np.empty((4, 4, width), x.dtype)
         for f in range(part * F // parts, (part + 1) * F // parts):
-            for panel in range(count):
-                _tiles(M[n * count + panel], f, b[f], out[n, f], panel * width, min(width, down * across - panel * width),
-                       across, half_done, tile)
+            for panel in range(panels):
+                _tiles(M[panel], f, b[f], columns, tile)
+                _assemble(tile, out, f, panel * width, min(width, count - panel * width))
     return out
+
+
+_filters, _blocks, _phases = jit(winograd_filters_cpu), jit(winograd_blocks_cpu), jit(winograd_phases_cpu)
+MANY = 500                  # tiles from which a task does its own tiles from beginning to end
+
+
+def winograd(x, w, b, padding, turned=False):
+    """Return conv2d(x, w, b, stride=1, padding=padding) of 3 x 3 filters w; `turned`: with w as dL/dx needs it."""
+    U = once(w, ("winograd", turned), lambda w: _filters(np.ascontiguousarray(turned_filters(w, 1)) if turned else w))
+    F = w.shape[1 if turned else 0]
+    N, C, OH, OW = *x.shape[:2], x.shape[2] + 2 * padding - 2, x.shape[3] + 2 * padding - 2
+    across = -(-OW // 4)
+    tiles = N * -(-OH // 4) * across
+    out = np.empty((N, F, OH, OW), x.dtype)
+    if tiles >= MANY:
+        return _blocks(x, U, b, padding, out, -(-48 // across))
+    width = WIDTH if tiles > LANES else LANES
+    V = np.zeros((-(-tiles // width), POINTS, C + 1, width), x.dtype)          # + 1: powers of two would share places in the cache
+    M = np.empty((len(V), POINTS, -(-F // ROWS) * ROWS + 1, width), x.dtype)
+    return _phases(x, U, b, padding, out, V, M)

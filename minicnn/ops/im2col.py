@@ -1,0 +1,185 @@
+"""Convolution as one matrix product: every window becomes a column ("im2col").
+
+    y[f, q] = b[f] + sum_k w[f, k] columns[k, q]        k = (c, kh, kw): a number of a window;   q = (i, j): an output
+
+`columns` is KH KW times as large as the input, so it never exists as a whole: a task makes a panel of 2 LANES outputs at a
+time, which stays in the cache, and multiplies it with all filters (gemm.py).
+
+Strides. The windows of neighbouring outputs begin s pixels apart, but vectors want neighbours side by side. So the input, while
+it is padded, is dealt out to s x s smaller pictures (`dealt_out`), the pixels with the same remainders of row and column
+divided by s; in them, all strides are 1. For dL/dx the way is walked back: the s x s smaller pictures of dL/dx are
+convolutions of dL/dy, each with those taps of the filters that land on its pixels, and are put together again.
+
+Shapes and signs as in conv2d.py. Source: Chellapilla et al., High Performance Convolutional Neural Networks (2006).
+"""
+import numba
+import numpy as np
+from numba import prange
+
+from ..jit import jit
+from .frozen import once
+from .gemm import ROWS, multiply, packed_rows, turned_filters
+from .simd import LANES, load, store
+
+WIDTH = 2 * LANES       # outputs in a panel
+DEPTH = 512             # numbers of a window at a time: a block of packed filters, 16 KB, stays in the first-level cache
+PANELS = 4              # panels in a task
+
+
+def dealt_out(x, stride, top_left, size):
+    """Return x (N, C, H, W) padded with zeros and dealt out: (N, C, sh, sw, *size), [a, b, i, j] = padded[i sh + a, j sw + b].
+
+    `top_left` are the rows and columns of padding before the first pixel; size * stride is where the padding ends after the last.
+    """
+    (sh, sw), (ph, pw), (N, C, H, W) = stride, top_left, x.shape
+    if (sh, sw) == (1, 1) and (ph, pw) == (0, 0) and size == (H, W):
+        return x.reshape(N, C, 1, 1, H, W)
+    padded = np.zeros((N, C, sh, sw, *size), x.dtype)
+    for a in range(sh):
+        for b in range(sw):
+            i, j = -(-(ph - a) // sh), -(-(pw - b) // sw)               # the first whose pixel is not padding
+            i, j = max(i, 0), max(j, 0)
+            part = x[:, :, i * sh + a - ph::sh, j * sw + b - pw::sw][:, :, :size[0] - i, :size[1] - j]
+            padded[:, :, a, b, i:i + part.shape[2], j:j + part.shape[3]] = part
+    return padded
+
+
+def packed_filters(w, groups):
+    """Return filters (F, C / groups, KH, KW) as `multiply` takes them: (groups, blocks, C / groups KH KW, ROWS)."""
+    F = len(w)
+    return np.stack([packed_rows(part) for part in w.reshape(groups, F // groups, -1)])
+
+
+@numba.njit
+def _fill(x, group, first, depth, kernel, dilation, size, q, count, panel):
+    """Write the windows of the outputs q, q + 1, ... (counted through the batch) to panel (depth, WIDTH), from number `first` on."""
+    CG, (KH, KW), (OH, OW) = group[1] - group[0], kernel, size
+    sh, sw = x.shape[2:4]
+    done = 0
+    while done < count:
+        row, j = (q + done) // OW, (q + done) % OW
+        n, i = row // OH, row % OH
+        run = min(count - done, OW - j)                             # outputs of the same row
+        for k in range(depth):
+            c, kh, kw = (first + k) // (KH * KW), (first + k) // KW % KH * dilation[0], (first + k) % KW * dilation[1]
+            if run < LANES:
+                for r in range(run):
+                    panel[k, done + r] = x[n, group[0] + c, kh % sh, kw % sw, i + kh // sh, j + kw // sw + r]
+            else:
+                for r in range(0, run, LANES):
+                    r = min(r, run - LANES)                         # the last vector overlaps the one before
+                    store(panel, (k, done + r), load(x, n, group[0] + c, kh % sh, kw % sw, i + kh // sh, j + kw // sw + r))
+        done += run
+
+
+@numba.njit
+def _multiply_panel(filters, panel, out, q, count, tile):
+    """Add a product to the outputs q, q + 1, ... of the maps out (N, rows <= ROWS, OH OW)."""
+    pixels = out.shape[2]
+    n, p = q // pixels, q % pixels
+    if out.shape[1] == ROWS and p + panel.shape[1] <= pixels and panel.shape[1] == count:
+        multiply(filters, panel, out[n, :, p:p + count], True)
+        return
+    multiply(filters, panel, tile[:, :panel.shape[1]], False)
+    for f in range(out.shape[1]):
+        for k in range(count):
+            out[(q + k) // pixels, f, (q + k) % pixels] += tile[f, k]
+
+
+def im2col_forward_cpu(x, filters, b, kernel, dilation, out, size):
+    """x dealt out (N, C, sh, sw, H', W'), packed filters, out (N, F, OH OW), size (OH, OW).
+
+    Parallel over (group, block of outputs of the whole batch); a task writes its own outputs, so there is no race.
+    """
+    groups, blocks, K = filters.shape[:3]
+    C, F, pixels = x.shape[1], out.shape[1], out.shape[2]
+    CG, FG, total = C // groups, F // groups, len(x) * pixels
+    plain = K == CG and x.shape[2] * x.shape[3] == 1 and x.shape[4] * x.shape[5] == pixels      # windows of one pixel: x itself
+    maps = x.reshape(len(x), C, -1)
+    tasks = (total + PANELS * WIDTH - 1) // (PANELS * WIDTH)
+    for task in prange(groups * tasks):
+        g, begin = task // tasks, task % tasks * PANELS * WIDTH
+        panels = np.zeros((PANELS, min(DEPTH, K), WIDTH), x.dtype)
+        tile = np.empty((ROWS, WIDTH), x.dtype)
+        end = min(total, begin + PANELS * WIDTH)
+        for q in range(begin, end):
+            for f in range(g * FG, (g + 1) * FG):
+                out[q // pixels, f, q % pixels] = b[f]
+        for first in range(0, K, DEPTH):
+            depth = min(DEPTH, K - first)
+            for q in range(begin, end, WIDTH):
+                if not plain or q % pixels + WIDTH > pixels:
+                    _fill(x, (g * CG, (g + 1) * CG), first, depth, kernel, dilation, size, q, min(WIDTH, end - q),
+                          panels[(q - begin) // WIDTH])
+            for fb in range(blocks):
+                part = out[:, g * FG + fb * ROWS:g * FG + min(FG, (fb + 1) * ROWS)]
+                for q in range(begin, end, WIDTH):
+                    lanes = LANES if end - q <= LANES else WIDTH
+                    if not plain or q % pixels + WIDTH > pixels:
+                        _multiply_panel(filters[g, fb, first:first + depth], panels[(q - begin) // WIDTH, :depth, :lanes],
+                                        part, q, min(lanes, end - q), tile)
+                    else:
+                        p = q % pixels
+                        _multiply_panel(filters[g, fb, first:first + depth],
+                                        maps[q // pixels, g * CG + first:g * CG + first + depth, p:p + lanes],
+                                        part, q, lanes, tile)
+    return out
+
+
+_forward = jit(im2col_forward_cpu)
+
+
+def im2col(x, w, b, stride, padding, dilation, groups):
+    """Return conv2d(x, w, b, ...)."""
+    kernel = w.shape[2:]
+    size = tuple((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in zip(x.shape[2:], kernel, stride, padding, dilation))
+    rows = tuple(-(-(n + 2 * p) // s) for n, p, s in zip(x.shape[2:], padding, stride))
+    filters = once(w, ("packed", groups), lambda w: packed_filters(w, groups))
+    out = np.empty((len(x), len(w), size[0] * size[1]), x.dtype)
+    return _forward(dealt_out(x, stride, padding, rows), filters, b, kernel, dilation, out, size).reshape(*out.shape[:2], *size)
+
+
+def dealt_filters(w, stride, groups):
+    """Return the filters (used phases C, F / groups, taps, taps) that make the pictures of which dL/dx is put together.
+
+    Picture (a, b) of dL/dx is sum_t w[f, c, t s + a] dL/dy[i - t]: the taps a, a + s, a + 2 s, ... turned by 180 degrees.
+    """
+    C, FG, KH, KW = w.shape[1] * groups, len(w) // groups, *w.shape[2:]
+    used = tuple(min(k, s) for k, s in zip((KH, KW), stride))
+    taps = tuple(-(-k // s) for k, s in zip((KH, KW), stride))
+    turned = turned_filters(w, groups)[:, :, ::-1, ::-1]
+    dealt = np.zeros((groups, *used, C // groups, FG, *taps), w.dtype)
+    for a in range(used[0]):
+        for b in range(used[1]):
+            part = turned[:, :, a::stride[0], b::stride[1]].reshape(groups, C // groups, FG, -(-(KH - a) // stride[0]),
+                                                                    -(-(KW - b) // stride[1]))
+            dealt[:, a, b, :, :, :part.shape[3], :part.shape[4]] = part
+    return np.ascontiguousarray(dealt[..., ::-1, ::-1]).reshape(-1, FG, *taps)
+
+
+def im2col_backward_input(dout, w, x_size, stride, padding, dilation, groups):
+    """Return dL/dx (N, C, *x_size) of conv2d from dL/dy."""
+    if dilation != (1, 1) and stride != (1, 1):          # rare: fill the holes of the filters with zeros
+        wide = np.zeros((*w.shape[:2], *(d * (k - 1) + 1 for k, d in zip(w.shape[2:], dilation))), w.dtype)
+        wide[:, :, ::dilation[0], ::dilation[1]] = w
+        w, dilation = wide, (1, 1)
+    filters = once(w, ("dealt", stride, groups), lambda w: _dealt_and_packed(w, stride, groups))
+    N, C, kernel = len(dout), w.shape[1] * groups, w.shape[2:]
+    used = tuple(min(k, s) for k, s in zip(kernel, stride))
+    taps = tuple(-(-k // s) for k, s in zip(kernel, stride))
+    reach = tuple(d * (t - 1) for t, d in zip(taps, dilation))
+    size = tuple(-(-(n + 2 * p) // s) for n, p, s in zip(x_size, padding, stride))           # of the pictures
+    padded = dealt_out(dout, (1, 1), reach, tuple(n + r for n, r in zip(size, reach)))
+    out = np.empty((N, groups * used[0] * used[1] * (C // groups), size[0] * size[1]), dout.dtype)
+    _forward(padded, filters, np.zeros(out.shape[1], dout.dtype), taps, dilation, out, size)
+    pictures = out.reshape(N, groups, *used, C // groups, *size)
+    whole = np.zeros((N, groups, C // groups, size[0] * stride[0], size[1] * stride[1]), dout.dtype)
+    for a in range(used[0]):
+        for b in range(used[1]):
+            whole[:, :, :, a::stride[0], b::stride[1]] = pictures[:, :, a, b]
+    (ph, pw), (H, W) = padding, x_size
+    return np.ascontiguousarray(whole.reshape(N, C, *whole.shape[3:])[:, :, ph:ph + H, pw:pw + W])
+
+
+def _dealt_and_packed(w, stride, groups):
+    return packed_filters(dealt_filters(w, stride, groups), groups)
