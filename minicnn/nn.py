@@ -10,6 +10,7 @@ import numpy as np
 
 from . import images, ops, tape
 from .errors import SettingError, ShapeError, unknown_name
+from .ops.frozen import is_frozen, settle
 from .ops.op import pair
 from .tensor import Tensor, as_array
 
@@ -18,11 +19,10 @@ class Layer:
     """One named step of a network; calling it runs its op.
 
     `parameters` are Tensors that training changes, `buffers` plain arrays that it keeps (running statistics).
-    `fan_in` is the number of products summed into one output, which sets the size of random weights.
     """
 
     training = False
-    fan_in = None
+    fan_in = None       # the number of products summed into one output, which sets the size of random weights
 
     def __init__(self):
         self.parameters = {}
@@ -36,8 +36,7 @@ class Layer:
             self.parameters["weight"] = Tensor(draw * np.float32(np.sqrt(2 / self.fan_in)), weight.requires_grad)
 
     def __repr__(self):
-        shapes = ", ".join(f"{k} {v.shape}" for k, v in self.parameters.items())
-        return f"{type(self).__name__}({shapes})"
+        return f"{type(self).__name__}({', '.join(f'{k} {v.shape}' for k, v in self.parameters.items())})"
 
 
 class Conv2d(Layer):
@@ -49,9 +48,8 @@ class Conv2d(Layer):
         if groups < 1 or in_channels % groups or out_channels % groups:
             raise SettingError(f"Conv2d: groups={groups} must divide {in_channels} and {out_channels} channels")
         self.settings = dict(stride=stride, padding=padding, dilation=dilation, groups=groups)
-        shape = (out_channels, in_channels // groups, *kernel)
-        self.fan_in = shape[1] * shape[2] * shape[3]
-        self.parameters["weight"] = Tensor(np.zeros(shape, np.float32))
+        self.fan_in = in_channels // groups * kernel[0] * kernel[1]
+        self.parameters["weight"] = Tensor(np.zeros((out_channels, in_channels // groups, *kernel), np.float32))
         if bias:
             self.parameters["bias"] = Tensor(np.zeros(out_channels, np.float32))
 
@@ -324,7 +322,7 @@ class Network:
                 for key, value in layer.buffers.items()}
 
     def set_array(self, name, array):
-        """Put `array` in the place of the parameter or buffer `name`, which must have the same shape."""
+        """Put a copy of `array` in the place of the parameter or buffer `name`, which must have the same shape."""
         array = as_array(array)
         layer_name, _, key = name.rpartition("/")
         layer = self.layer(layer_name)
@@ -334,7 +332,8 @@ class Network:
         if old.shape != array.shape:
             raise ShapeError(f"{name} has shape {tuple(old.shape)}, the given array {tuple(array.shape)}")
         if key in layer.parameters:
-            layer.parameters[key] = Tensor(array, old.requires_grad)
+            layer.parameters[key] = Tensor(array if is_frozen(array) else np.array(array), old.requires_grad)
+            settle(layer.parameters, layer.training)
         else:
             layer.buffers[key] = np.array(array, np.float32)
 
@@ -343,6 +342,7 @@ class Network:
         rng = np.random.default_rng(rng)
         for layer, _ in self.layers.values():
             layer.initialise(rng)
+            settle(layer.parameters, layer.training)
         return self
 
     def astype(self, dtype):
@@ -361,22 +361,22 @@ class Network:
         return self._set_training(True, rng)
 
     def eval(self):
-        """Switch to evaluation, the default: weights frozen, no dropout, stored statistics; return self."""
+        """Switch to evaluation, the default: weights frozen (read-only), no dropout, stored statistics; return self."""
         return self._set_training(False)
 
     def _set_training(self, training, rng=None):
-        rng = None if rng is None else np.random.default_rng(rng)
         for layer, _ in self.layers.values():
             layer.training = training
             for parameter in layer.parameters.values():
                 parameter.requires_grad = training
+            settle(layer.parameters, training)
             if rng is not None and isinstance(layer, Dropout):
-                layer.rng = rng
+                layer.rng = rng = np.random.default_rng(rng)        # one for all: a Generator is given back as it is
         return self
 
     def __repr__(self):
-        count = sum(p.size for p in self.parameters().values())
-        return f"Network({self.architecture}, {len(self.layers)} layers, {count:,} parameters)"
+        return (f"Network({self.architecture}, {len(self.layers)} layers, "
+                f"{sum(p.size for p in self.parameters().values()):,} parameters)")
 
 
 def Sequential(layers, architecture="sequential", **kwargs):

@@ -180,4 +180,6 @@ def as_array(data):
         raise DtypeError(f"a Tensor holds real numbers; this is an array of {array.dtype}")
     is_array = isinstance(data, (np.ndarray, np.generic, Tensor))       # a list says nothing about precision
     dtype = np.float64 if array.dtype == np.float64 and is_array else np.float32
+    if array.dtype == dtype and array.flags.c_contiguous:
+        return array
     return np.ascontiguousarray(array, dtype=dtype).reshape(array.shape)    # ascontiguousarray makes 0-d into 1-d

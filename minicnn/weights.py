@@ -20,6 +20,7 @@ from .errors import ImageError, MinicnnError, UnknownNameError, WeightsError, un
 from .files import replacing
 from .formats import hdf5
 from .images import Preprocessing
+from .ops.frozen import freeze
 
 FORMAT, FORMAT_VERSION = "minicnn", 1
 PROVENANCE = ("source", "source_sha256", "licence", "conversion")
@@ -81,7 +82,7 @@ def load(name_or_path, net=None):
         raise WeightsError(f"load: a {type(name_or_path).__name__} is no name or path of weights")
     net, arrays, description = _contents(find(name_or_path), net)
     for name, array in arrays.items():
-        net.set_array(name, array)
+        net.set_array(name, freeze(array))
     net.preprocessing, net.classes, net.provenance = description
     return net
 

@@ -1,7 +1,7 @@
 """What is computed from weights that cannot change is computed once.
 
-A frozen network's arrays are read-only. Whatever an op derives from such an array (Winograd's U, packed filters) is kept for as long as
-the array lives. From an array that somebody could still write to, nothing is ever kept.
+A frozen network's arrays are read-only. Whatever an op derives from such an array (Winograd's U, packed filters) is kept for
+as long as the array lives. From an array that somebody could still write to, nothing is ever kept.
 """
 import weakref
 
@@ -17,6 +17,21 @@ def is_frozen(array):
             return False
         array = array.base
     return array is None        # other owners of memory make no promise
+
+
+def freeze(array):
+    """Make an array that nobody else writes to read-only, and return it; a copy if it is part of another's memory."""
+    if not is_frozen(array):
+        array = array if array.base is None else array.copy()
+        array.flags.writeable = False
+    return array
+
+
+def settle(parameters, training):
+    """Make weights {name: Tensor} writable for training, and read-only else; copies, so that nobody else can write to them."""
+    for parameter in parameters.values():
+        if training != parameter.data.flags.writeable:
+            parameter.data = parameter.data.copy() if training else freeze(parameter.data.copy())
 
 
 def once(array, what, make):

@@ -2,11 +2,11 @@
 
     c[i, j] = sum over k of a[k, i] b[k, j]         c is ROWS x LANES or ROWS x 2 LANES numbers
 
-Why it is fast. A processor core can start two vector multiply-adds a cycle, but load only two vectors, so numbers must be used
-more than once for each time that they are loaded. Here the tile c stays in ROWS x 2 registers for the whole sum; a step k loads two
-vectors of b and ROWS single numbers of a, and does 2 ROWS multiply-adds with them. These sums do not wait for each other, so the
-four cycles that one takes do not matter. What remains is to have a and b come from the cache: they are packed, so that a step of k is
-the next few bytes, and blocks are chosen by the callers such that they stay there.
+Why it is fast. A processor core can start two vector multiply-adds a cycle, but load only two vectors, so numbers must be
+used more than once for each time that they are loaded. Here the tile c stays in ROWS x 2 registers for the whole sum; a step
+k loads two vectors of b and ROWS single numbers of a, and does 2 ROWS multiply-adds with them. These sums do not wait for
+each other, so the four cycles that one takes do not matter. What remains is to have a and b come from the cache: they are
+packed, so that a step of k is the next few bytes, and blocks are chosen by the callers such that they stay there.
 
     rung                                        one thread, GFLOP/s (512 x 512 x 64, AVX-512, float32)
     three loops in Python                       0.002
@@ -81,21 +81,14 @@ class _Code:
         self.dtype, self.vectors, self.size = dtype, vectors, dtype.bitwidth // 8
 
     def emit(self, context, builder, signature, args):
-        index = ir.IntType(64)
-        kind, number = context.get_value_type(Vector(self.dtype)), context.get_value_type(self.dtype)
+        self.builder, index = builder, ir.IntType(64)
+        self.kind, self.number = context.get_value_type(Vector(self.dtype)), context.get_value_type(self.dtype)
         a, b, c = (context.make_array(of)(context, builder, arg) for of, arg in zip(signature.args[:3], args))
-        K = builder.extract_value(a.shape, 0)
-        step_a, step_b, row_c = (builder.extract_value(array.strides, 0) for array in (a, b, c))
+        starts = [builder.ptrtoint(array.data, index) for array in (a, b, c)]
+        steps = [builder.extract_value(array.strides, 0) for array in (a, b, c)]
         packed = signature.args[0].layout == "C"
-        row_a = index(self.size) if packed else builder.extract_value(a.strides, 1)
-        start_a, start_b, start_c = (builder.ptrtoint(array.data, index) for array in (a, b, c))
-
-        def at(address, offset, of):
-            return builder.inttoptr(builder.add(address, offset), of.as_pointer())
-
-        def lane(j):
-            return index(j * LANES * self.size)
-        cells = [at(builder.add(start_c, builder.mul(index(i), row_c)), lane(j), kind)
+        across_a = index(self.size) if packed else builder.extract_value(a.strides, 1)
+        cells = [self.at(builder.add(starts[2], builder.mul(index(i), steps[2])), self.lane(j), self.kind)
                  for i in range(ROWS) for j in range(self.vectors)]
         before, old, loop, done = builder.block, *map(builder.append_basic_block, ("old", "loop", "done"))
         builder.cbranch(builder.icmp_unsigned("!=", args[3], args[3].type(0)), old, loop)
@@ -105,29 +98,42 @@ class _Code:
 
         builder.position_at_end(loop)
         k, now_a, now_b = (builder.phi(index) for _ in range(3))
-        sums = [builder.phi(kind) for _ in cells]
-        zero = ir.Constant(kind, [0.0] * LANES)
+        sums = [builder.phi(self.kind) for _ in cells]
+        zero = ir.Constant(self.kind, [0.0] * LANES)
         for block, first in ((before, [zero] * len(cells)), (old, olds)):
-            for phi, value in zip((k, now_a, now_b, *sums), (index(0), start_a, start_b, *first)):
+            for phi, value in zip((k, now_a, now_b, *sums), (index(0), *starts[:2], *first)):
                 phi.add_incoming(value, block)
-        bs = [builder.load(at(now_b, lane(j), kind), align=self.size) for j in range(self.vectors)]
-        news = []
-        for i in range(ROWS):
-            one = spread(builder, kind, builder.load(at(now_a, builder.mul(index(i), row_a), number)))
-            for j in range(self.vectors):
-                product = builder.fmul(one, bs[j], flags=("contract",))      # and the sum become one instruction
-                news.append(builder.fadd(product, sums[i * self.vectors + j], flags=("contract",)))
+        news = self.step(now_a, across_a, now_b, sums)
         if packed:                  # U of Winograd is read once, from main memory: ask for what comes next
-            _prefetch(builder, at(now_a, index(AHEAD), ir.IntType(8)))
-        steps = (builder.add(k, index(1)), builder.add(now_a, step_a), builder.add(now_b, step_b))
-        for phi, value in zip((k, now_a, now_b, *sums), (*steps, *news)):
+            _prefetch(builder, self.at(now_a, index(AHEAD), ir.IntType(8)))
+        following = (builder.add(k, index(1)), builder.add(now_a, steps[0]), builder.add(now_b, steps[1]))
+        for phi, value in zip((k, now_a, now_b, *sums), (*following, *news)):
             phi.add_incoming(value, loop)
-        builder.cbranch(builder.icmp_signed("<", steps[0], K), loop, done)
+        builder.cbranch(builder.icmp_signed("<", following[0], builder.extract_value(a.shape, 0)), loop, done)
 
         builder.position_at_end(done)
         for new, cell in zip(news, cells):
             builder.store(new, cell, align=self.size)
         return context.get_dummy_value()
+
+    def step(self, a, across_a, b, sums):
+        """Add one outer product: `a` and `b` are the addresses of its column and row."""
+        builder = self.builder
+        bs = [builder.load(self.at(b, self.lane(j), self.kind), align=self.size) for j in range(self.vectors)]
+        news = []
+        for i in range(ROWS):
+            number = builder.load(self.at(a, builder.mul(ir.IntType(64)(i), across_a), self.number))
+            one = spread(builder, self.kind, number)
+            for j in range(self.vectors):
+                product = builder.fmul(one, bs[j], flags=("contract",))      # and the sum become one instruction
+                news.append(builder.fadd(product, sums[i * self.vectors + j], flags=("contract",)))
+        return news
+
+    def at(self, address, offset, kind):
+        return self.builder.inttoptr(self.builder.add(address, offset), kind.as_pointer())
+
+    def lane(self, j):
+        return ir.IntType(64)(j * LANES * self.size)
 
 
 _one, _two = _kernel(1), _kernel(2)

@@ -51,25 +51,41 @@ def packed_filters(w, groups):
 
 
 @numba.njit
-def _fill(x, group, first, depth, kernel, dilation, size, q, count, panel):
-    """Write the windows of the outputs q, q + 1, ... (counted through the batch) to panel (depth, WIDTH), from number `first` on."""
-    CG, (KH, KW), (OH, OW) = group[1] - group[0], kernel, size
+def _fill(x, first, window, q, count, panel):
+    """Write the windows of the outputs q, q + 1, ... to panel (depth, WIDTH).
+
+    `first` (channel, number) is the group's first channel and the first number of the windows wanted; `window` is
+    (KH, KW, dilation, dilation, OH, OW). Outputs are counted through the whole batch.
+    """
+    KH, KW, dh, dw, OH, OW = window
     sh, sw = x.shape[2:4]
     done = 0
     while done < count:
         row, j = (q + done) // OW, (q + done) % OW
         n, i = row // OH, row % OH
         run = min(count - done, OW - j)                             # outputs of the same row
-        for k in range(depth):
-            c, kh, kw = (first + k) // (KH * KW), (first + k) // KW % KH * dilation[0], (first + k) % KW * dilation[1]
+        for k in range(len(panel)):
+            c, kh, kw = first[0] + (first[1] + k) // (KH * KW), (first[1] + k) // KW % KH * dh, (first[1] + k) % KW * dw
             if run < LANES:
                 for r in range(run):
-                    panel[k, done + r] = x[n, group[0] + c, kh % sh, kw % sw, i + kh // sh, j + kw // sw + r]
+                    panel[k, done + r] = x[n, c, kh % sh, kw % sw, i + kh // sh, j + kw // sw + r]
             else:
                 for r in range(0, run, LANES):
                     r = min(r, run - LANES)                         # the last vector overlaps the one before
-                    store(panel, (k, done + r), load(x, n, group[0] + c, kh % sh, kw % sw, i + kh // sh, j + kw // sw + r))
+                    store(panel, (k, done + r), load(x, n, c, kh % sh, kw % sw, i + kh // sh, j + kw // sw + r))
         done += run
+
+
+@numba.njit
+def _set_bias(out, b, f_from, f_to, begin, end):
+    """Write the bias of some maps to the outputs from begin to end."""
+    pixels = out.shape[2]
+    while begin < end:
+        n, p = begin // pixels, begin % pixels
+        run = min(end - begin, pixels - p)
+        for f in range(f_from, f_to):
+            out[n, f, p:p + run] = b[f]
+        begin += run
 
 
 @numba.njit
@@ -86,43 +102,37 @@ def _multiply_panel(filters, panel, out, q, count, tile):
             out[(q + k) // pixels, f, (q + k) % pixels] += tile[f, k]
 
 
-def im2col_forward_cpu(x, filters, b, kernel, dilation, out, size):
-    """x dealt out (N, C, sh, sw, H', W'), packed filters, out (N, F, OH OW), size (OH, OW).
+def im2col_forward_cpu(x, filters, b, window, out):
+    """x dealt out (N, C, sh, sw, H', W'), packed filters, window (KH, KW, dilation, dilation, OH, OW), out (N, F, OH OW).
 
     Parallel over (group, block of outputs of the whole batch); a task writes its own outputs, so there is no race.
     """
     groups, blocks, K = filters.shape[:3]
-    C, F, pixels = x.shape[1], out.shape[1], out.shape[2]
-    CG, FG, total = C // groups, F // groups, len(x) * pixels
-    plain = K == CG and x.shape[2] * x.shape[3] == 1 and x.shape[4] * x.shape[5] == pixels      # windows of one pixel: x itself
-    maps = x.reshape(len(x), C, -1)
+    F, pixels = out.shape[1:]
+    CG, FG, total = x.shape[1] // groups, F // groups, len(x) * pixels
+    plain = K == CG and x.shape[2] * x.shape[3] == 1 and x.shape[4] * x.shape[5] == pixels      # windows of one pixel: x
+    maps = x.reshape(len(x), x.shape[1], -1)
     tasks = (total + PANELS * WIDTH - 1) // (PANELS * WIDTH)
     for task in prange(groups * tasks):
         g, begin = task // tasks, task % tasks * PANELS * WIDTH
         panels = np.zeros((PANELS, min(DEPTH, K), WIDTH), x.dtype)
         tile = np.empty((ROWS, WIDTH), x.dtype)
         end = min(total, begin + PANELS * WIDTH)
-        for q in range(begin, end):
-            for f in range(g * FG, (g + 1) * FG):
-                out[q // pixels, f, q % pixels] = b[f]
+        _set_bias(out, b, g * FG, (g + 1) * FG, begin, end)
         for first in range(0, K, DEPTH):
             depth = min(DEPTH, K - first)
             for q in range(begin, end, WIDTH):
                 if not plain or q % pixels + WIDTH > pixels:
-                    _fill(x, (g * CG, (g + 1) * CG), first, depth, kernel, dilation, size, q, min(WIDTH, end - q),
-                          panels[(q - begin) // WIDTH])
+                    _fill(x, (g * CG, first), window, q, min(WIDTH, end - q), panels[(q - begin) // WIDTH, :depth])
             for fb in range(blocks):
                 part = out[:, g * FG + fb * ROWS:g * FG + min(FG, (fb + 1) * ROWS)]
                 for q in range(begin, end, WIDTH):
-                    lanes = LANES if end - q <= LANES else WIDTH
-                    if not plain or q % pixels + WIDTH > pixels:
-                        _multiply_panel(filters[g, fb, first:first + depth], panels[(q - begin) // WIDTH, :depth, :lanes],
-                                        part, q, min(lanes, end - q), tile)
+                    n, p, lanes = q // pixels, q % pixels, LANES if end - q <= LANES else WIDTH
+                    if not plain or p + WIDTH > pixels:
+                        panel = panels[(q - begin) // WIDTH, :depth, :lanes]
                     else:
-                        p = q % pixels
-                        _multiply_panel(filters[g, fb, first:first + depth],
-                                        maps[q // pixels, g * CG + first:g * CG + first + depth, p:p + lanes],
-                                        part, q, lanes, tile)
+                        panel = maps[n, g * CG + first:g * CG + first + depth, p:p + lanes]
+                    _multiply_panel(filters[g, fb, first:first + depth], panel, part, q, min(lanes, end - q), tile)
     return out
 
 
@@ -136,7 +146,8 @@ def im2col(x, w, b, stride, padding, dilation, groups):
     rows = tuple(-(-(n + 2 * p) // s) for n, p, s in zip(x.shape[2:], padding, stride))
     filters = once(w, ("packed", groups), lambda w: packed_filters(w, groups))
     out = np.empty((len(x), len(w), size[0] * size[1]), x.dtype)
-    return _forward(dealt_out(x, stride, padding, rows), filters, b, kernel, dilation, out, size).reshape(*out.shape[:2], *size)
+    _forward(dealt_out(x, stride, padding, rows), filters, b, (*kernel, *dilation, *size), out)
+    return out.reshape(*out.shape[:2], *size)
 
 
 def dealt_filters(w, stride, groups):
@@ -171,7 +182,7 @@ def im2col_backward_input(dout, w, x_size, stride, padding, dilation, groups):
     size = tuple(-(-(n + 2 * p) // s) for n, p, s in zip(x_size, padding, stride))           # of the pictures
     padded = dealt_out(dout, (1, 1), reach, tuple(n + r for n, r in zip(size, reach)))
     out = np.empty((N, groups * used[0] * used[1] * (C // groups), size[0] * size[1]), dout.dtype)
-    _forward(padded, filters, np.zeros(out.shape[1], dout.dtype), taps, dilation, out, size)
+    _forward(padded, filters, np.zeros(out.shape[1], dout.dtype), (*taps, *dilation, *size), out)
     pictures = out.reshape(N, groups, *used, C // groups, *size)
     whole = np.zeros((N, groups, C // groups, size[0] * stride[0], size[1] * stride[1]), dout.dtype)
     for a in range(used[0]):

@@ -119,7 +119,7 @@ def _split(x, top, rows, padding, across, phases):
 
 @numba.njit
 def _transform(phases, count, L, half, points):
-    """B^T d B for `count` tiles: down the columns, then along the rows. The patch's last two rows and columns are the next tile's."""
+    """B^T d B for `count` tiles, columns first, then rows. The last two rows and columns of a patch are the next tile's."""
     for k in range(4):
         for i in range(0, count + 1, LANES):
             out = _input_points(load(phases, k, 0, i), load(phases, k, 1, i), load(phases, k, 2, i), load(phases, k, 3, i),
@@ -136,7 +136,7 @@ def _transform(phases, count, L, half, points):
 
 @numba.njit
 def _place(points, V, first, rows, across, c):
-    """Deal some rows of tiles, of which `first` is the first, out to the panels of V: tile t is lane t % width of panel t // width."""
+    """Deal some rows of tiles, from tile `first` on, out to the panels of V: tile t is lane t % width of panel t // width."""
     width = V.shape[3]
     for p in range(POINTS):
         for i in range(rows):
@@ -159,8 +159,8 @@ def _place(points, V, first, rows, across, c):
 def _panels(x, channels, top, rows, padding, down, across, V):
     """Fill some channels of V (panels, 36, C, width) with what `rows` rows of tiles see of x (N, C, H, W).
 
-    The rows are counted through the whole batch, `down` to an image; the first is `top`. So the small maps of many images fill
-    panels together.
+    The rows are counted through the whole batch, `down` to an image; the first is `top`. So the small maps of many images
+    fill panels together.
     """
     L = across + 1
     room = (min(rows, down) + 1) * L + 2 * LANES
@@ -294,6 +294,6 @@ def winograd(x, w, b, padding, turned=False):
     if tiles >= MANY:
         return _blocks(x, U, b, padding, out, -(-48 // across))
     width = WIDTH if tiles > LANES else LANES
-    V = np.zeros((-(-tiles // width), POINTS, C + 1, width), x.dtype)          # + 1: powers of two would share places in the cache
+    V = np.zeros((-(-tiles // width), POINTS, C + 1, width), x.dtype)      # + 1: powers of two share places in the cache
     M = np.empty((len(V), POINTS, -(-F // ROWS) * ROWS + 1, width), x.dtype)
     return _phases(x, U, b, padding, out, V, M)
