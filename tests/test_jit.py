@@ -74,7 +74,7 @@ def test_kernels_run_as_plain_python_for_a_debugger():
             "x = minicnn.Tensor(np.arange(32.).reshape(1, 2, 4, 4), requires_grad=True)\n"
             "y = minicnn.ops.max_pool2d(minicnn.ops.conv2d(x, np.ones((2, 2, 3, 3)), padding=1), 2)\n"
             "y.backward(np.ones(y.shape))\n"
-            "from minicnn.ops.conv2d import KERNELS\n"
+            "from minicnn.ops.max_pool2d import KERNELS\n"
             "print(y.data.sum(), x.grad.sum(), type(KERNELS['cpu']['forward']._compiled).__name__)")
     plain, compiled = python(code, ROOT, NUMBA_DISABLE_JIT="1"), python(code, ROOT)
     assert plain.split()[:2] == compiled.split()[:2] and plain.split()[2] == "function"

@@ -136,14 +136,32 @@ def test_tiles_do_not_show(case, goldens, monkeypatch):
     test_agrees_with_the_outside_reference(case, "cpu", goldens)
 
 
+@pytest.mark.parametrize("which", ["direct", "im2col", "winograd"])
+@cases_where(lambda c: c.op == "conv2d")
+def test_every_algorithm_is_the_same_convolution(case, which, goldens, monkeypatch):
+    monkeypatch.setenv("MINICNN_CONV", which)
+    test_agrees_with_the_outside_reference(case, "cpu", goldens)
+
+
+def test_an_unknown_algorithm_is_refused(monkeypatch):
+    monkeypatch.setenv("MINICNN_CONV", "fft")
+    with pytest.raises(minicnn.errors.SettingError, match="MINICNN_CONV is 'fft'; it can be direct, im2col, winograd"):
+        ops.conv2d(np.ones((1, 1, 3, 3)), np.ones((1, 1, 3, 3)))
+
+
+SMALL = {"im2col": dict(DEPTH=5, PANELS=2), "winograd": dict(MANY=10, GROUP=1), "conv2d_backward": dict(TILE=300)}
+
+
 def small_tiles(monkeypatch):
-    """Let the convolutions' kernels run uncompiled, on tiny tiles."""
-    from minicnn.ops import conv2d, conv2d_backward, conv_transpose2d
-    for module in (sys.modules[f.__module__] for f in (conv2d, conv_transpose2d)):
-        for key, kernel in module.KERNELS["cpu"].items():
-            monkeypatch.setitem(module.KERNELS["cpu"], key, getattr(kernel, "py_func", kernel))
-    for module in (sys.modules[conv2d.__module__], conv2d_backward):
-        monkeypatch.setattr(module, "TILE", 300)     # two rows of the 3x3 rows of the table
+    """Let the convolutions' kernels and their helpers run uncompiled, on tiny tiles."""
+    for name in ("conv2d", "conv_transpose2d", *SMALL):
+        module = sys.modules[f"minicnn.ops.{name}"]
+        for table in (vars(module), getattr(module, "KERNELS", {}).get("cpu", {})):
+            for key, kernel in list(table.items()):
+                if hasattr(kernel, "py_func"):
+                    monkeypatch.setitem(table, key, kernel.py_func)
+        for key, value in SMALL.get(name, {}).items():
+            monkeypatch.setattr(module, key, value)
 
 
 @cases_where(lambda c: c.op == "conv2d")

@@ -6,6 +6,7 @@ Then the op's rows go through the checks of test_ops.py; at least one must fail.
 """
 import importlib
 import inspect
+import sys
 import textwrap
 
 import numpy as np
@@ -38,7 +39,10 @@ def plant(monkeypatch, module_name, function, old, new):
     if inspect.isclass(owner):
         monkeypatch.setattr(owner, name, staticmethod(mutated))
         return
-    monkeypatch.setattr(module, name, mutated)
+    for holder in ops_modules(module_name):
+        for key, value in list(vars(holder).items()):
+            if original in (value, getattr(value, "py_func", None)):
+                monkeypatch.setattr(holder, key, mutated)
     for op_module in {inspect.getmodule(getattr(ops, n)) for n in ops.__all__}:
         for rung in op_module.KERNELS.values():
             for key, kernel in rung.items():
@@ -49,18 +53,29 @@ def plant(monkeypatch, module_name, function, old, new):
                     monkeypatch.setitem(rung, key, plain)       # a kernel that calls the mutated helper runs uncompiled too
 
 
+def ops_modules(module_name):
+    """Return a module of minicnn.ops and all those that take functions from it, straight or through others."""
+    found, more = set(), {module_name}
+    while more - found:
+        found |= more
+        more = {name for name, module in sys.modules.items() if name.startswith("minicnn.ops.")
+                and any(inspect.isfunction(getattr(v, "py_func", v)) and getattr(v, "py_func", v).__module__ in found
+                        for v in vars(module).values())}
+    return [sys.modules[name] for name in found]
+
+
 def rows_of(module_name):
-    """Return the rows of the ops that stand in a module or whose kernels come from it."""
-    def touches(op):
-        module = inspect.getmodule(getattr(ops, op))
-        kernels = [k for rung in module.KERNELS.values() for k in rung.values()]
-        return module_name in {module.__name__, *(getattr(k, "py_func", k).__module__ for k in kernels)}
-    return [c for c in CASES if touches(c.op)]
+    """Return the rows of the ops that stand in a module or take functions from it."""
+    return [c for c in CASES if inspect.getmodule(getattr(ops, c.op)) in ops_modules(module_name)]
 
 
 def survives(case, goldens):
     """Return whether a row passes the checks of test_ops.py."""
     try:
+        if case.op == "conv2d":
+            for which in ("direct", "winograd"):
+                with pytest.MonkeyPatch.context() as patch:
+                    test_ops.test_every_algorithm_is_the_same_convolution(case, which, goldens, patch)
         if not case.seeded:
             for backend in ("ref", "cpu"):
                 test_ops.test_agrees_with_the_outside_reference(case, backend, goldens)
@@ -84,7 +99,7 @@ def goldens():
 def test_planted_mistake_is_caught(monkeypatch, goldens, planted, module, function, old, new, what):
     rows = rows_of(module)
     assert rows, f"no row of op_cases.py runs {module}"
-    if module.startswith("minicnn.ops.conv"):
+    if module.rpartition(".")[2] in ("conv2d", "conv_transpose2d", *test_ops.SMALL):
         test_ops.small_tiles(monkeypatch)
     plant(monkeypatch, module, function, old, new)
     with np.errstate(all="ignore"):

@@ -242,7 +242,7 @@ def winograd_blocks_cpu(x, U, b, padding, out, rows):
                 lanes = LANES if count - panel * width <= LANES else width
                 for p in range(POINTS):
                     for fb in range(min(GROUP, FB - group)):
-                        multiply(U[p, group + fb], V[panel, p, :, :lanes], M[p, fb * ROWS:(fb + 1) * ROWS, :lanes], False)
+                        multiply(U[p, group + fb], V[panel, p, :C, :lanes], M[p, fb * ROWS:(fb + 1) * ROWS, :lanes], False)
                 for f in range(min(GROUP * ROWS, F - group * ROWS)):
                     _tiles(M, f, b[group * ROWS + f], half, tile)
                     _assemble(tile, out, group * ROWS + f, top * across + panel * width, min(width, count - panel * width))
@@ -268,7 +268,7 @@ def winograd_phases_cpu(x, U, b, padding, out, V, M):
         for fb in range(task % 2 * half, min(FB, half + task % 2 * half)):
             for panel in range(panels):
                 lanes = LANES if count - panel * width <= LANES else width
-                multiply(U[p, fb], V[panel, p, :, :lanes], M[panel, p, fb * ROWS:(fb + 1) * ROWS, :lanes], False)
+                multiply(U[p, fb], V[panel, p, :C, :lanes], M[panel, p, fb * ROWS:(fb + 1) * ROWS, :lanes], False)
     parts = min(F, 16)
     for part in prange(parts):
         columns, tile = np.empty((4, 6, width), x.dtype), np.empty((4, 4, width), x.dtype)
