@@ -75,12 +75,13 @@ MUTANTS = [
     (LRN, "local_response_norm_backward_ref", "** (beta + 1)", "** beta", "power not lowered"),
     (LRN, "local_response_norm_backward_ref", "dx[n, c, i] += dout", "dx[n, c, i] = dout",
      "= for +=: shares of earlier channels lost"),
-    (LRN, "local_response_norm_forward_cpu", "squares = 0.0", "squares = k", "k inside the scaled sum as well"),
+    (LRN, "_add_rows", "total[:] = rows[first]", "pass", "sums of the channels before"),
     (LRN, "local_response_norm_forward_cpu", "min(begin + BLOCK, L)", "min(begin + BLOCK, L - 1)", "last place left out"),
     (LRN, "local_response_norm_backward_cpu", "max(c - (size - 1) // 2, 0), min(c + size // 2, C - 1)",
      "max(c - size // 2, 0), min(c + (size - 1) // 2, C - 1)", "window not mirrored on the way back"),
+    (LRN, "_damping", "root * np.sqrt(root)", "root * root", "another power"),
     (LRN, "local_response_norm_backward_cpu", "alpha * beta / size", "alpha / size", "beta forgotten"),
-    (LRN, "local_response_norm_backward_cpu", "* x[n, c, begin + i] * total", "* total", "factor x forgotten"),
+    (LRN, "local_response_norm_backward_cpu", "* row[i] * total", "* total", "factor x forgotten"),
 
     # --- softmax and losses ---
     (SOFTMAX, "softmax_forward_ref", "top = max(x[a, i, b] for i in range(n))", "top = 0", "maximum not taken off: overflow"),

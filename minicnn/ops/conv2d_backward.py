@@ -3,9 +3,10 @@
 dL/dx is at the same time the forward pass of conv_transpose2d: "filter maps to the transpose of the filter" (slide
 "Deconv net").
 """
-import numba
 import numpy as np
 from numba import prange
+
+from .op import inside
 
 
 def conv2d_backward_input_ref(dout, w, x_size, stride, padding, dilation, groups):
@@ -36,13 +37,6 @@ def conv2d_backward_weight_ref(dout, x, w_shape, stride, padding, dilation, grou
 TILE = 131072       # numbers in the columns of a tile: half a megabyte of float32, which stays in cache
 
 
-@numba.njit
-def _inside(offset, stride, size, count):
-    """Return the range [begin, end) of i in 0..count-1 for which 0 <= i * stride + offset < size."""
-    begin = min(count, max(0, (stride - 1 - offset) // stride))
-    return begin, max(begin, min(count, (size - 1 - offset) // stride + 1))
-
-
 def conv2d_backward_weight_cpu(dout, x, w_shape, stride, padding, dilation, groups):
     """dL/dy times the transposed columns with BLAS, summed over images and rows.
 
@@ -69,7 +63,7 @@ def conv2d_backward_weight_cpu(dout, x, w_shape, stride, padding, dilation, grou
                 for k in range(K):
                     c, kh, kw = g * CG + first + k // KK, k // KW % KH, k % KW
                     shift = kw * dilation[1] - padding[1]
-                    begin, end = _inside(shift, stride[1], W, OW)
+                    begin, end = inside(shift, stride[1], W, OW)
                     for r in range(height):
                         h = (top + r) * stride[0] + kh * dilation[0] - padding[0]
                         if 0 <= h < H:

@@ -9,13 +9,14 @@ wins. `ceil_mode` adds a last window that hangs over the edge, unless it would s
 overlap (3x3, stride 2) several dL/dy can land on one pixel: they add, which is the gradient.
 Slide "Deconv net": "unpooling only modifies locations that originally activates the pooling operation".
 """
+import numba
 import numpy as np
 from numba import prange
 
 from ..backend import pick
 from ..errors import ShapeError
 from ..jit import jit
-from .op import Op, check_ndim, pair, shape_of, window_output_size
+from .op import Op, check_ndim, inside, pair, shape_of, window_output_size
 
 
 def max_pool2d_forward_ref(x, kernel, stride, padding, out_size):
@@ -45,40 +46,54 @@ def max_pool2d_backward_ref(dout, switches, x_size):
     return dx
 
 
+@numba.njit
+def _challenge(row, step, place, best, at):
+    """Let row[0], row[step], ... win over `best` where they are larger; `at` is the place where the best is from."""
+    for j in range(len(best)):
+        value = row[j * step]
+        wins = (value > best[j]) | (value != value) | (at[j] < 0)           # a NaN is not equal to itself
+        best[j] = value if wins else best[j]
+        at[j] = np.int32(place + j * step) if wins else at[j]
+
+
 def max_pool2d_forward_cpu(x, kernel, stride, padding, out_size):
-    """Parallel over the planes (n, c); a task writes its own plane of out and switches, so there is no race."""
-    N, C, H, W = x.shape
-    OH, OW = out_size
+    """A place of the window for a whole row of outputs, then the next place: many numbers an instruction, no branches.
+
+    Parallel over the planes (n, c); a task writes its own plane of out and switches, so there is no race.
+    """
+    (N, C, H, W), (OH, OW) = x.shape, out_size
     out = np.empty((N, C, OH, OW), x.dtype)
     switches = np.empty((N, C, OH, OW), np.int32)
     for plane in prange(N * C):
         n, c = plane // C, plane % C
         for i in range(OH):
-            for j in range(OW):
-                top, left = i * stride[0] - padding[0], j * stride[1] - padding[1]
-                best_at = max(top, 0) * W + max(left, 0)
-                best = x[n, c, max(top, 0), max(left, 0)]
-                for h in range(max(top, 0), min(top + kernel[0], H)):
-                    for w in range(max(left, 0), min(left + kernel[1], W)):
-                        value = x[n, c, h, w]
-                        if value > best or np.isnan(value):
-                            best, best_at = value, h * W + w
-                out[n, c, i, j], switches[n, c, i, j] = best, best_at
+            out[n, c, i] = -np.inf
+            switches[n, c, i] = -1
+            top = i * stride[0] - padding[0]
+            for h in range(max(top, 0), min(top + kernel[0], H)):
+                for kw in range(kernel[1]):
+                    begin, end = inside(kw - padding[1], stride[1], W, OW)
+                    first = begin * stride[1] + kw - padding[1]
+                    row, best, at = x[n, c, h, first:], out[n, c, i, begin:end], switches[n, c, i, begin:end]
+                    if stride[1] == 1:                      # a step that is known makes the faster code
+                        _challenge(row, 1, h * W + first, best, at)
+                    elif stride[1] == 2:
+                        _challenge(row, 2, h * W + first, best, at)
+                    else:
+                        _challenge(row, stride[1], h * W + first, best, at)
     return out, switches
 
 
 def max_pool2d_backward_cpu(dout, switches, x_size):
     """Parallel over the planes (n, c): switches never leave their plane, so there is no race."""
     N, C, OH, OW = dout.shape
-    H, W = x_size
-    dx = np.zeros((N, C, H, W), dout.dtype)
+    dx = np.empty((N * C, x_size[0] * x_size[1]), dout.dtype)
+    dout_flat, switches_flat = dout.reshape(N * C, OH * OW), switches.reshape(N * C, OH * OW)
     for plane in prange(N * C):
-        n, c = plane // C, plane % C
-        for i in range(OH):
-            for j in range(OW):
-                at = switches[n, c, i, j]
-                dx[n, c, at // W, at % W] += dout[n, c, i, j]
-    return dx
+        dx[plane] = 0
+        for i in range(OH * OW):
+            dx[plane, switches_flat[plane, i]] += dout_flat[plane, i]
+    return dx.reshape(N, C, x_size[0], x_size[1])
 
 
 KERNELS = {
