@@ -113,11 +113,12 @@ def conv2d_forward_cpu(x, w, b, stride, padding, dilation, groups):
 def conv2d_backward_input_cpu(dout, w, x_size, stride, padding, dilation, groups):
     """dL/dx, which is a convolution as well: of dL/dy with filters turned by 180 degrees."""
     F, CG, KH, KW = w.shape
-    around = KH - 1 - padding[0], KW - 1 - padding[1]
-    if min(around) >= 0:
-        which = algorithm(dout.shape, (CG * groups, F // groups, KH, KW), stride, around, dilation, groups)
-        if which == "winograd":
-            return winograd(dout, w, np.zeros(CG, w.dtype), around[0], turned=True)
+    around = dilation[0] * (KH - 1) - padding[0], dilation[1] * (KW - 1) - padding[1]
+    if min(around) >= 0 and stride == (1, 1):
+        no_bias = np.zeros(CG * groups, w.dtype)
+        if algorithm(dout.shape, (CG * groups, F // groups, KH, KW), stride, around, dilation, groups) == "winograd":
+            return winograd(dout, w, no_bias, around[0], turned=True)
+        return im2col(dout, w, no_bias, stride, around, dilation, groups, turned=True)
     return im2col_backward_input(dout, w, x_size, stride, padding, dilation, groups)
 
 

@@ -19,7 +19,7 @@ from numba import prange
 from ..jit import jit
 from .frozen import once
 from .gemm import ROWS, multiply, packed_rows, turned_filters
-from .simd import LANES, load, store
+from .simd import LANES, load, load_within, store, store_within
 
 WIDTH = 2 * LANES       # outputs in a panel
 DEPTH = 512             # numbers of a window at a time: a block of packed filters, 16 KB, stays in the first-level cache
@@ -50,29 +50,32 @@ def packed_filters(w, groups):
     return np.stack([packed_rows(part) for part in w.reshape(groups, F // groups, -1)])
 
 
-@numba.njit
-def _fill(x, first, window, q, count, panel):
-    """Write the windows of the outputs q, q + 1, ... to panel (depth, WIDTH).
+def window_offsets(w_shape, dilation, dealt_shape):
+    """Return how far from the first number of a window each other one lies in the memory of the dealt out input: (K,)."""
+    sh, sw, H, W = dealt_shape[2:]
+    c, kh, kw = np.indices(w_shape[1:]).reshape(3, -1)
+    h, v = kh * dilation[0], kw * dilation[1]
+    return (((c * sh + h % sh) * sw + v % sw) * H + h // sh) * W + v // sw
 
-    `first` (channel, number) is the group's first channel and the first number of the windows wanted; `window` is
-    (KH, KW, dilation, dilation, OH, OW). Outputs are counted through the whole batch.
+
+@numba.njit
+def _fill(x, channel, offsets, size, q, count, panel):
+    """Write the windows of the outputs q, q + 1, ... to panel (len(offsets), at least count + LANES).
+
+    Outputs, `size` (OH, OW) an image, are counted through the whole batch; `channel` is the first of the group. The last
+    vector of a row of outputs runs over its end, into what is written next.
     """
-    KH, KW, dh, dw, OH, OW = window
-    sh, sw = x.shape[2:4]
     done = 0
     while done < count:
-        row, j = (q + done) // OW, (q + done) % OW
-        n, i = row // OH, row % OH
-        run = min(count - done, OW - j)                             # outputs of the same row
-        for k in range(len(panel)):
-            c, kh, kw = first[0] + (first[1] + k) // (KH * KW), (first[1] + k) // KW % KH * dh, (first[1] + k) % KW * dw
-            if run < LANES:
-                for r in range(run):
-                    panel[k, done + r] = x[n, c, kh % sh, kw % sw, i + kh // sh, j + kw // sw + r]
-            else:
-                for r in range(0, run, LANES):
-                    r = min(r, run - LANES)                         # the last vector overlaps the one before
-                    store(panel, (k, done + r), load(x, n, c, kh % sh, kw % sw, i + kh // sh, j + kw // sw + r))
+        row, j = (q + done) // size[1], (q + done) % size[1]
+        run = min(count - done, size[1] - j)                        # outputs of the same row
+        n, i = row // size[0], row % size[0]
+        at = ((n * x.shape[1] + channel) * x.shape[2] * x.shape[3] * x.shape[4] + i) * x.shape[5] + j
+        window = x.reshape(x.size)[at:]
+        end = min(len(window), 2 ** 31 - 1)
+        for k in range(len(offsets)):
+            for r in range(0, run, LANES):
+                store(panel, (k, done + r), load_within(window, (offsets[k] + r,), end))
         done += run
 
 
@@ -93,17 +96,23 @@ def _multiply_panel(filters, panel, out, q, count, tile):
     """Add a product to the outputs q, q + 1, ... of the maps out (N, rows <= ROWS, OH OW)."""
     pixels = out.shape[2]
     n, p = q // pixels, q % pixels
-    if out.shape[1] == ROWS and p + panel.shape[1] <= pixels and panel.shape[1] == count:
+    if out.shape[1] == ROWS and p + count <= pixels and panel.shape[1] == count:
         multiply(filters, panel, out[n, :, p:p + count], True)
         return
     multiply(filters, panel, tile[:, :panel.shape[1]], False)
-    for f in range(out.shape[1]):
-        for k in range(count):
-            out[(q + k) // pixels, f, (q + k) % pixels] += tile[f, k]
+    done = 0
+    while done < count:
+        n, p = (q + done) // pixels, (q + done) % pixels
+        end = min(p + count - done, pixels)
+        for f in range(out.shape[1]):
+            for r in range(0, end - p, LANES):
+                at = n, f, p + r
+                store_within(out, at, load_within(out, at, end) + load(tile, f, done + r), end)
+        done += end - p
 
 
-def im2col_forward_cpu(x, filters, b, window, out):
-    """x dealt out (N, C, sh, sw, H', W'), packed filters, window (KH, KW, dilation, dilation, OH, OW), out (N, F, OH OW).
+def im2col_forward_cpu(x, filters, b, offsets, size, out):
+    """x dealt out (N, C, sh, sw, H', W'), packed filters, offsets (K,), size (OH, OW), out (N, F, OH OW).
 
     Parallel over (group, block of outputs of the whole batch); a task writes its own outputs, so there is no race.
     """
@@ -115,38 +124,39 @@ def im2col_forward_cpu(x, filters, b, window, out):
     tasks = (total + PANELS * WIDTH - 1) // (PANELS * WIDTH)
     for task in prange(groups * tasks):
         g, begin = task // tasks, task % tasks * PANELS * WIDTH
-        panels = np.zeros((PANELS, min(DEPTH, K), WIDTH), x.dtype)
-        tile = np.empty((ROWS, WIDTH), x.dtype)
+        panels = np.empty((PANELS, min(DEPTH, K), WIDTH + LANES), x.dtype)
+        tile = np.empty((ROWS, WIDTH + LANES), x.dtype)
         end = min(total, begin + PANELS * WIDTH)
         _set_bias(out, b, g * FG, (g + 1) * FG, begin, end)
         for first in range(0, K, DEPTH):
-            depth = min(DEPTH, K - first)
+            last = min(K, first + DEPTH)
             for q in range(begin, end, WIDTH):
                 if not plain or q % pixels + WIDTH > pixels:
-                    _fill(x, (g * CG, first), window, q, min(WIDTH, end - q), panels[(q - begin) // WIDTH, :depth])
+                    _fill(x, g * CG, offsets[first:last], size, q, min(WIDTH, end - q), panels[(q - begin) // WIDTH])
             for fb in range(blocks):
                 part = out[:, g * FG + fb * ROWS:g * FG + min(FG, (fb + 1) * ROWS)]
                 for q in range(begin, end, WIDTH):
                     n, p, lanes = q // pixels, q % pixels, LANES if end - q <= LANES else WIDTH
                     if not plain or p + WIDTH > pixels:
-                        panel = panels[(q - begin) // WIDTH, :depth, :lanes]
+                        panel = panels[(q - begin) // WIDTH, :last - first, :lanes]
                     else:
-                        panel = maps[n, g * CG + first:g * CG + first + depth, p:p + lanes]
-                    _multiply_panel(filters[g, fb, first:first + depth], panel, part, q, min(lanes, end - q), tile)
+                        panel = maps[n, g * CG + first:g * CG + last, p:p + lanes]
+                    _multiply_panel(filters[g, fb, first:last], panel, part, q, min(lanes, end - q), tile)
     return out
 
 
 _forward = jit(im2col_forward_cpu)
 
 
-def im2col(x, w, b, stride, padding, dilation, groups):
-    """Return conv2d(x, w, b, ...)."""
+def im2col(x, w, b, stride, padding, dilation, groups, turned=False):
+    """Return conv2d(x, w, b, ...); `turned`: with w as dL/dx needs it."""
+    filters = once(w, ("packed", groups, turned), lambda w: packed_filters(turned_filters(w, groups) if turned else w, groups))
+    F, CG = (w.shape[1] * groups, len(w) // groups) if turned else w.shape[:2]
     kernel = w.shape[2:]
     size = tuple((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in zip(x.shape[2:], kernel, stride, padding, dilation))
-    rows = tuple(-(-(n + 2 * p) // s) for n, p, s in zip(x.shape[2:], padding, stride))
-    filters = once(w, ("packed", groups), lambda w: packed_filters(w, groups))
-    out = np.empty((len(x), len(w), size[0] * size[1]), x.dtype)
-    _forward(dealt_out(x, stride, padding, rows), filters, b, (*kernel, *dilation, *size), out)
+    dealt = dealt_out(x, stride, padding, tuple(-(-(n + 2 * p) // s) for n, p, s in zip(x.shape[2:], padding, stride)))
+    out = np.empty((len(x), F, size[0] * size[1]), x.dtype)
+    _forward(dealt, filters, b, window_offsets((F, CG, *kernel), dilation, dealt.shape), size, out)
     return out.reshape(*out.shape[:2], *size)
 
 
@@ -182,7 +192,8 @@ def im2col_backward_input(dout, w, x_size, stride, padding, dilation, groups):
     size = tuple(-(-(n + 2 * p) // s) for n, p, s in zip(x_size, padding, stride))           # of the pictures
     padded = dealt_out(dout, (1, 1), reach, tuple(n + r for n, r in zip(size, reach)))
     out = np.empty((N, groups * used[0] * used[1] * (C // groups), size[0] * size[1]), dout.dtype)
-    _forward(padded, filters, np.zeros(out.shape[1], dout.dtype), (*taps, *dilation, *size), out)
+    offsets = window_offsets((0, len(w) // groups, *taps), dilation, padded.shape)
+    _forward(padded, filters, np.zeros(out.shape[1], dout.dtype), offsets, size, out)
     pictures = out.reshape(N, groups, *used, C // groups, *size)
     whole = np.zeros((N, groups, C // groups, size[0] * stride[0], size[1] * stride[1]), dout.dtype)
     for a in range(used[0]):

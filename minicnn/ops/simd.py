@@ -13,6 +13,7 @@ of LLVM, the compiler behind Numba; the second half of this file teaches Numba t
 import operator
 
 import llvmlite.binding
+import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.imputils import lower_builtin
@@ -41,16 +42,28 @@ def store(array, at, vector):
     array[at[:-1] + (slice(at[-1], at[-1] + LANES),)] = vector
 
 
-def load4(array, *at):
-    """Return four vectors of every fourth number: the k-th holds array[..., at + k], array[..., at + k + 4], ..."""
-    numbers = array[at[:-1] + (slice(at[-1], at[-1] + 4 * LANES),)]
-    return tuple(numbers[k::4].copy() for k in range(4))
+def load_within(array, at, end):
+    """Return LANES numbers as `load`, but 0 for those whose last index is not in 0..end-1; what lies there is not touched."""
+    row, places = array[at[:-1]], np.arange(at[-1], at[-1] + LANES)
+    return np.where((places >= 0) & (places < end), row[np.clip(places, 0, len(row) - 1)], row.dtype.type(0))
 
 
-def store4(array, at, vectors):
-    """Write four vectors as `load4` reads them."""
-    for k in range(4):
-        array[at[:-1] + (slice(at[-1] + k, at[-1] + k + 4 * LANES, 4),)] = vectors[k]
+def store_within(array, at, vector, end):
+    """Write a vector as `store`, but only the numbers whose last index is less than `end`."""
+    count = max(0, min(LANES, end - at[-1]))
+    array[at[:-1] + (slice(at[-1], at[-1] + count),)] = vector[:count]
+
+
+def unzip4(*four):
+    """Take the 4 LANES numbers of four vectors in a row, and return the vectors of every fourth of them."""
+    numbers = np.concatenate(four)
+    return tuple(numbers[k::4] for k in range(4))
+
+
+def zip4(*four):
+    """Undo `unzip4`: the first numbers of all four, then the second ones, ..."""
+    numbers = np.stack(four, axis=1).ravel()
+    return tuple(numbers[k * LANES:(k + 1) * LANES] for k in range(4))
 
 
 # --- what Numba has to know -------------------------------------------------------------------------------------------
@@ -78,42 +91,85 @@ def _store_compiled(array, at, vector):
     return lambda array, at, vector: _store(array, at, vector)
 
 
-@overload(load4)
-def _load4_compiled(array, *at):
-    return lambda array, *at: _load4(array, at)
+@overload(load_within)
+def _load_within_compiled(array, at, end):
+    return lambda array, at, end: _load_within(array, at, end)
 
 
-@overload(store4)
-def _store4_compiled(array, at, vectors):
-    return lambda array, at, vectors: _store4(array, at, vectors)
+@overload(store_within)
+def _store_within_compiled(array, at, vector, end):
+    return lambda array, at, vector, end: _store_within(array, at, vector, end)
+
+
+@overload(unzip4)
+def _unzip4_compiled(a, b, c, d):
+    return lambda a, b, c, d: _unzip4(a, b, c, d)
+
+
+@overload(zip4)
+def _zip4_compiled(a, b, c, d):
+    return lambda a, b, c, d: _zip4(a, b, c, d)
 
 
 @intrinsic
-def _load4(typing, array, at):
+def _load_within(typing, array, at, end):
     def code(context, builder, signature, args):
-        first = _pointer(context, builder, signature.args, args)
-        parts = [builder.load(builder.gep(first, [ir.IntType(32)(k)]), align=array.dtype.bitwidth // 8) for k in range(4)]
+        pointer, vector = _pointer(context, builder, signature.args, args), context.get_value_type(signature.return_type)
+        masked = _masked(builder, "load", array.dtype, vector, (pointer.type, ir.IntType(32), _MASK, vector))
+        return builder.call(masked, (pointer, ir.IntType(32)(array.dtype.bitwidth // 8),
+                                     _within(context, builder, signature.args, args, 2), ir.Constant(vector, [0.0] * LANES)))
+    return Vector(array.dtype)(array, at, end), code
+
+
+@intrinsic
+def _store_within(typing, array, at, vector, end):
+    def code(context, builder, signature, args):
+        pointer = _pointer(context, builder, signature.args, args)
+        masked = _masked(builder, "store", array.dtype, ir.VoidType(), (args[2].type, pointer.type, ir.IntType(32), _MASK))
+        builder.call(masked, (args[2], pointer, ir.IntType(32)(array.dtype.bitwidth // 8),
+                              _within(context, builder, signature.args, args, 3)))
+        return context.get_dummy_value()
+    return types.void(array, at, vector, end), code
+
+
+_MASK = ir.VectorType(ir.IntType(1), LANES)
+
+
+def _masked(builder, name, dtype, returns, takes):
+    """Return LLVM's masked load or store of vectors."""
+    name = f"llvm.masked.{name}.v{LANES}f{dtype.bitwidth}.p0"
+    return cgutils.get_or_insert_function(builder.module, ir.FunctionType(returns, takes), name)
+
+
+def _within(context, builder, kinds, args, end):
+    """Return which of the LANES indices from at[-1] on are in 0..end-1; as unsigned numbers, negative ones are huge."""
+    whole = ir.VectorType(ir.IntType(32), LANES)
+    first = context.cast(builder, cgutils.unpack_tuple(builder, args[1])[-1], kinds[1][-1], types.int32)
+    limit = context.cast(builder, args[end], kinds[end], types.int32)
+    places = builder.add(spread(builder, whole, first), ir.Constant(whole, list(range(LANES))))
+    return builder.icmp_unsigned("<", places, spread(builder, whole, limit))
+
+
+@intrinsic
+def _unzip4(typing, a, b, c, d):
+    def code(context, builder, signature, parts):
         # Two rounds of taking every second number: 0 1 2 3 4 ... -> 0 2 4 ... and 1 3 5 ... -> 0 4 8 ...
         evens = [_shuffled(builder, parts[i], parts[i + 1], range(0, 2 * LANES, 2)) for i in (0, 2)]
         odds = [_shuffled(builder, parts[i], parts[i + 1], range(1, 2 * LANES, 2)) for i in (0, 2)]
         return context.make_tuple(builder, signature.return_type, [
             _shuffled(builder, *pair, range(start, 2 * LANES, 2)) for start in (0, 1) for pair in (evens, odds)])
-    return types.UniTuple(Vector(array.dtype), 4)(array, at), code
+    return types.UniTuple(a, 4)(a, b, c, d), code
 
 
 @intrinsic
-def _store4(typing, array, at, vectors):
-    def code(context, builder, signature, args):
-        first = _pointer(context, builder, signature.args, args)
-        v = cgutils.unpack_tuple(builder, args[2])
+def _zip4(typing, a, b, c, d):
+    def code(context, builder, signature, v):
         low, high = ([i // 2 + i % 2 * LANES + half for i in range(LANES)] for half in (0, LANES // 2))
         even = [_shuffled(builder, v[0], v[2], order) for order in (low, high)]         # 0 2 of each four, side by side
         odd = [_shuffled(builder, v[1], v[3], order) for order in (low, high)]
-        parts = [_shuffled(builder, even[i], odd[i], order) for i in (0, 1) for order in (low, high)]
-        for k, part in enumerate(parts):
-            builder.store(part, builder.gep(first, [ir.IntType(32)(k)]), align=array.dtype.bitwidth // 8)
-        return context.get_dummy_value()
-    return types.void(array, at, vectors), code
+        return context.make_tuple(builder, signature.return_type,
+                                  [_shuffled(builder, even[i], odd[i], order) for i in (0, 1) for order in (low, high)])
+    return types.UniTuple(a, 4)(a, b, c, d), code
 
 
 def _shuffled(builder, a, b, order):

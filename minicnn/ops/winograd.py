@@ -32,7 +32,7 @@ from numba import prange
 from ..jit import jit
 from .frozen import once
 from .gemm import ROWS, multiply, turned_filters
-from .simd import LANES, load, load4, store, store4
+from .simd import LANES, load, load_within, store, store_within, unzip4, zip4
 
 POINTS, TILE = 36, 4
 WIDTH = 2 * LANES           # tiles in a panel of V: what `multiply` takes at once
@@ -88,33 +88,22 @@ def _split(x, top, rows, padding, across, phases):
     """Sort the pixels that some rows of tiles see by their place in a tile: phases[k, q, L i + j] = x[4 i + q, 4 j + k].
 
     L = across + 1: a patch is 6 pixels wide and reaches into the next tile, of which there is one more at the border. So
-    tiles that follow each other stand side by side, as vectors want them. Pixels outside of the picture are 0.
+    tiles that follow each other stand side by side, as vectors want them. Pixels outside of the picture are 0. The last
+    vector of a row runs over its end, into what is written next.
     """
     H, W = x.shape
-    L = across + 1
-    inside, end = (padding + 3) // 4, (W + padding) // 4            # tiles j with all four columns in the picture
-    end = max(inside, min(L, end))
     for i in range(rows + 1):
         for q in range(4 if i < rows else 2):
-            h, at = 4 * (top + i) + q - padding, i * L
+            h, at = 4 * (top + i) + q - padding, i * (across + 1)
             if h < 0 or h >= H:
-                phases[:, q, at:at + L] = 0
+                phases[:, q, at:at + across + 1] = 0
                 continue
-            if end - inside >= LANES:
-                for j in range(inside, end, LANES):
-                    j = min(j, end - LANES)                         # the last vector overlaps the one before
-                    four = load4(x, h, 4 * j - padding)
-                    for k in range(4):
-                        store(phases, (k, q, at + j), four[k])
-            else:
-                for j in range(inside, end):
-                    for k in range(4):
-                        phases[k, q, at + j] = x[h, 4 * j + k - padding]
-            for j in range(L):
-                if j < inside or j >= end:
-                    for k in range(4):
-                        column = 4 * j + k - padding
-                        phases[k, q, at + j] = x[h, column] if 0 <= column < W else 0
+            for j in range(0, across + 1, LANES):
+                column = 4 * j - padding
+                four = unzip4(load_within(x, (h, column), W), load_within(x, (h, column + LANES), W),
+                              load_within(x, (h, column + 2 * LANES), W), load_within(x, (h, column + 3 * LANES), W))
+                for k in range(4):
+                    store(phases, (k, q, at + j), four[k])
 
 
 @numba.njit
@@ -138,21 +127,16 @@ def _transform(phases, count, L, half, points):
 def _place(points, V, first, rows, across, c):
     """Deal some rows of tiles, from tile `first` on, out to the panels of V: tile t is lane t % width of panel t // width."""
     width = V.shape[3]
-    for p in range(POINTS):
-        for i in range(rows):
-            done = 0
-            while done < across:
-                tile, at = first + i * across + done, i * (across + 1) + done
-                panel, lane = tile // width, tile % width
-                run = min(across - done, width - lane)
-                if run < LANES:
-                    for k in range(run):
-                        V[panel, p, c, lane + k] = points[p, at + k]
-                else:
-                    for k in range(0, run, LANES):
-                        k = min(k, run - LANES)                     # the last vector overlaps the one before
-                        store(V, (panel, p, c, lane + k), load(points, p, at + k))
-                done += run
+    for i in range(rows):
+        done = 0
+        while done < across:
+            tile, at = first + i * across + done, i * (across + 1) + done
+            panel, lane = tile // width, tile % width
+            run = min(across - done, width - lane)
+            for k in range(0, run, LANES):
+                for p in range(POINTS):
+                    store_within(V, (panel, p, c, lane + k), load(points, p, at + k), lane + run)
+            done += run
 
 
 @numba.njit
@@ -204,20 +188,12 @@ def _assemble(tile, out, f, first, count):
         row, j = (first + lane) // across, (first + lane) % across
         n, i = row // down, row % down
         run = min(count - lane, across - j)
-        whole = run if 4 * (j + run) <= OW else run - 1             # tiles that do not hang over the right border
         for r in range(min(4, OH - 4 * i)):
-            if whole >= LANES:
-                for k in range(0, whole, LANES):
-                    k = min(k, whole - LANES)
-                    store4(out, (n, f, 4 * i + r, 4 * (j + k)), (load(tile, r, 0, lane + k), load(tile, r, 1, lane + k),
-                                                                 load(tile, r, 2, lane + k), load(tile, r, 3, lane + k)))
-            else:
-                for k in range(whole):
-                    for s in range(4):
-                        out[n, f, 4 * i + r, 4 * (j + k) + s] = tile[r, s, lane + k]
-            if whole < run:
-                for s in range(OW - 4 * (j + whole)):
-                    out[n, f, 4 * i + r, 4 * (j + whole) + s] = tile[r, s, lane + whole]
+            for k in range(0, run, LANES):
+                four = zip4(load(tile, r, 0, lane + k), load(tile, r, 1, lane + k),
+                            load(tile, r, 2, lane + k), load(tile, r, 3, lane + k))
+                for v in range(4):
+                    store_within(out, (n, f, 4 * i + r, 4 * (j + k) + v * LANES), four[v], min(OW, 4 * (j + run)))
         lane += run
 
 
@@ -235,7 +211,7 @@ def winograd_blocks_cpu(x, U, b, padding, out, rows):
         count = min(rows, total - top) * across
         V = np.zeros(((rows * across + width - 1) // width, POINTS, C + 1, width), x.dtype)
         M = np.empty((POINTS, GROUP * ROWS + 1, width), x.dtype)
-        half, tile = np.empty((4, 6, width), x.dtype), np.empty((4, 4, width), x.dtype)
+        half, tile = np.empty((4, 6, width), x.dtype), np.empty((4, 4, width + LANES), x.dtype)
         _panels(x, (0, C), top, min(rows, total - top), padding, down, across, V)
         for group in range(0, FB, GROUP):
             for panel in range((count + width - 1) // width):
@@ -271,7 +247,7 @@ def winograd_phases_cpu(x, U, b, padding, out, V, M):
                 multiply(U[p, fb], V[panel, p, :C, :lanes], M[panel, p, fb * ROWS:(fb + 1) * ROWS, :lanes], False)
     parts = min(F, 16)
     for part in prange(parts):
-        columns, tile = np.empty((4, 6, width), x.dtype), np.empty((4, 4, width), x.dtype)
+        columns, tile = np.empty((4, 6, width), x.dtype), np.empty((4, 4, width + LANES), x.dtype)
         for f in range(part * F // parts, (part + 1) * F // parts):
             for panel in range(panels):
                 _tiles(M[panel], f, b[f], columns, tile)
