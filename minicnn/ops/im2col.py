@@ -180,19 +180,19 @@ def dealt_filters(w, stride, groups):
 
 def im2col_backward_input(dout, w, x_size, stride, padding, dilation, groups):
     """Return dL/dx (N, C, *x_size) of conv2d from dL/dy."""
-    if dilation != (1, 1) and stride != (1, 1):          # rare: fill the holes of the filters with zeros
+    if dilation != (1, 1):              # rare: fill the holes of the filters with zeros
         wide = np.zeros((*w.shape[:2], *(d * (k - 1) + 1 for k, d in zip(w.shape[2:], dilation))), w.dtype)
         wide[:, :, ::dilation[0], ::dilation[1]] = w
-        w, dilation = wide, (1, 1)
+        w = wide
     filters = once(w, ("dealt", stride, groups), lambda w: _dealt_and_packed(w, stride, groups))
     N, C, kernel = len(dout), w.shape[1] * groups, w.shape[2:]
     used = tuple(min(k, s) for k, s in zip(kernel, stride))
     taps = tuple(-(-k // s) for k, s in zip(kernel, stride))
-    reach = tuple(d * (t - 1) for t, d in zip(taps, dilation))
+    reach = tuple(t - 1 for t in taps)
     size = tuple(-(-(n + 2 * p) // s) for n, p, s in zip(x_size, padding, stride))           # of the pictures
     padded = dealt_out(dout, (1, 1), reach, tuple(n + r for n, r in zip(size, reach)))
     out = np.empty((N, groups * used[0] * used[1] * (C // groups), size[0] * size[1]), dout.dtype)
-    offsets = window_offsets((0, len(w) // groups, *taps), dilation, padded.shape)
+    offsets = window_offsets((0, len(w) // groups, *taps), (1, 1), padded.shape)
     _forward(padded, filters, np.zeros(out.shape[1], dout.dtype), offsets, size, out)
     pictures = out.reshape(N, groups, *used, C // groups, *size)
     whole = np.zeros((N, groups, C // groups, size[0] * stride[0], size[1] * stride[1]), dout.dtype)
