@@ -32,7 +32,7 @@ def plant(monkeypatch, module_name, function, old, new):
     source = textwrap.dedent(inspect.getsource(original))
     assert source.count(old) == 1, f"{old!r} occurs {source.count(old)} times in {function}"
     source = "\n".join(line for line in source.replace(old, new).splitlines()
-                       if not line.startswith(("@numba", "@staticmethod")))
+                       if not line.startswith(("@numba", "@jit", "@staticmethod")))
     namespace = dict(vars(module))
     exec(compile(source, f"<mutant of {function}>", "exec"), namespace)
     mutated = namespace[name]

@@ -111,10 +111,10 @@ def conv2d_forward_cpu(x, w, b, stride, padding, dilation, groups):
 
 
 def conv2d_backward_input_cpu(dout, w, x_size, stride, padding, dilation, groups):
-    """dL/dx, which is a convolution as well: of dL/dy with filters turned by 180 degrees."""
+    """dL/dx, which with a stride of 1 is a convolution as well: of dL/dy with filters turned by 180 degrees."""
     F, CG, KH, KW = w.shape
     around = dilation[0] * (KH - 1) - padding[0], dilation[1] * (KW - 1) - padding[1]
-    if min(around) >= 0 and stride == (1, 1):
+    if stride == (1, 1) and min(around) >= 0 and x_size == tuple(n + a - p for n, a, p in zip(dout.shape[2:], around, padding)):
         no_bias = np.zeros(CG * groups, w.dtype)
         if algorithm(dout.shape, (CG * groups, F // groups, KH, KW), stride, around, dilation, groups) == "winograd":
             return winograd(dout, w, no_bias, around[0], turned=True)
@@ -128,7 +128,7 @@ KERNELS = {
             "backward_weight": conv2d_backward_weight_ref},
     "cpu": {"forward": conv2d_forward_cpu,
             "backward_input": conv2d_backward_input_cpu,
-            "backward_weight": jit(conv2d_backward_weight_cpu, blas=True)},
+            "backward_weight": conv2d_backward_weight_cpu},
 }
 
 

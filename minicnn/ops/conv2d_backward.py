@@ -6,7 +6,10 @@ dL/dx is at the same time the forward pass of conv_transpose2d: "filter maps to 
 import numpy as np
 from numba import prange
 
-from .op import inside
+from ..jit import jit
+from .gemm import DOTS, dots
+from .im2col import window_offsets
+from .simd import LANES, load_within, store_within
 
 
 def conv2d_backward_input_ref(dout, w, x_size, stride, padding, dilation, groups):
@@ -34,42 +37,89 @@ def conv2d_backward_weight_ref(dout, x, w_shape, stride, padding, dilation, grou
     return dweight
 
 
-TILE = 131072       # numbers in the columns of a tile: half a megabyte of float32, which stays in cache
+@jit
+def _stack(x, stride, padding, pitch, out):
+    """Lay the channels of x (N, C, H, W) out in rows, image after image, dealt out by the stride; what is not of them is 0.
+
+    out[(c sh + a) sw + b, (n HP + i) WP + j] = padded[n, c, i sh + a, j sw + b]; `pitch` (HP, WP) are the rows and columns of
+    an image. Parallel over (channel, image), each of which has its own places.
+    """
+    (N, C, H, W), (sh, sw), (HP, WP) = x.shape, stride, pitch
+    for task in prange(C * N):
+        c, n = task // N, task % N
+        for phase in range(sh * sw):
+            a, b = phase // sw - padding[0], phase % sw - padding[1]
+            row = c * sh * sw + phase
+            for i in range(HP):
+                h, at = i * sh + a, (n * HP + i) * WP
+                if h < 0 or h >= H:
+                    out[row, at:at + WP] = 0
+                elif sw == 1:
+                    for j in range(0, WP, LANES):
+                        store_within(out, (row, at + j), load_within(x, (n, c, h, j + b), W), at + WP)
+                else:
+                    for j in range(WP):
+                        out[row, at + j] = x[n, c, h, j * sw + b] if 0 <= j * sw + b < W else 0
+            if n == N - 1:
+                out[row, N * HP * WP:] = 0
+
+
+CHUNK = 1024            # numbers of a row at a time, which stay in the first-level cache
+PART = 12               # tiles of window numbers in a task, and of filters
+
+
+@jit
+def _all_dots(dout, x, offsets, shift, dw):
+    """dw[g, f, k] = the sum over q of dout[g, f, q] x[q + offsets[k] + g shift].
+
+    dout (groups, filters, L), x one row of numbers, offsets (tiles, DOTS[1]), dw (groups, filters, tiles DOTS[1]). Parallel
+    over blocks of dw; a task writes its own and sums over all q in order, so there is no race and the result does not depend
+    on the threads.
+    """
+    groups, F, L = dout.shape
+    tiles, (rows, columns) = len(offsets), DOTS
+    across, down = (tiles + PART - 1) // PART, (F // rows + PART - 1) // PART
+    for task in prange(groups * down * across):
+        g, part, first = task // (down * across), task // across % down, task % across * PART
+        count = min(PART, tiles - first)
+        sums = np.empty((PART, rows, columns, LANES), x.dtype)
+        for f in range(part * PART * rows, min(F, (part + 1) * PART * rows), rows):
+            sums[:] = 0
+            for q in range(0, L, CHUNK):
+                for tile in range(count):
+                    dots(dout[g, f:f + rows, q:min(L, q + CHUNK)], x[q + g * shift:], offsets[first + tile], sums[tile])
+            for tile in range(count):
+                for i in range(rows):
+                    for j in range(columns):
+                        dw[g, f + i, (first + tile) * columns + j] = sums[tile, i, j].sum()
+    return dw
 
 
 def conv2d_backward_weight_cpu(dout, x, w_shape, stride, padding, dilation, groups):
-    """dL/dy times the transposed columns with BLAS, summed over images and rows.
+    """dL/dw as dot products of long rows: of dL/dy by that of the input, which is moved for each number of a window.
 
-    Parallel over (group, block of input channels): a task owns dw[:, its channels] and sums over all images and tiles
-    in a fixed order, so there is no race and the result does not depend on the threads.
+    All images of the batch stand in one row, image after image, row after row, with zeros between the rows of dL/dy where the
+    input has its padding: so a window's number is always equally far from the place of its output. The padding on the right
+    of a row is at the same time that on the left of the next.
     """
-    N, F, OH, OW = dout.shape
-    _, _, H, W = x.shape
-    _, CG, KH, KW = w_shape
-    FG, KK = F // groups, KH * KW
-    block = max(1, min(128 // KK, (CG + 3) // 4))
-    blocks = (CG + block - 1) // block
-    rows = max(1, min(TILE // (max(FG, block * KK) * OW), OH))
-    dw = np.empty((F, CG * KK), dout.dtype)
-    for task in prange(groups * blocks):
-        g, first = task // blocks, task % blocks * block
-        K = min(block, CG - first) * KK
-        total = np.zeros((FG, K), dout.dtype)
-        for n in range(N):
-            for top in range(0, OH, rows):
-                height = min(rows, OH - top)
-                tile = dout[n, g * FG:(g + 1) * FG, top:top + height].copy().reshape(FG, height * OW)
-                columns = np.zeros((K, height, OW), dout.dtype)
-                for k in range(K):
-                    c, kh, kw = g * CG + first + k // KK, k // KW % KH, k % KW
-                    shift = kw * dilation[1] - padding[1]
-                    begin, end = inside(shift, stride[1], W, OW)
-                    for r in range(height):
-                        h = (top + r) * stride[0] + kh * dilation[0] - padding[0]
-                        if 0 <= h < H:
-                            for ow in range(begin, end):
-                                columns[k, r, ow] = x[n, c, h, ow * stride[1] + shift]
-                total += np.dot(tile, columns.reshape(K, height * OW).T)
-        for f in range(FG):
-            dw[g * FG + f, first * KK:first * KK + K] = total[f]
-    return dw.reshape(w_shape)
+    (N, F, OH, OW), C = dout.shape, x.shape[1]
+    pitch = tuple(max(o, n + p if s == 1 else -(-(n + 2 * p) // s))
+                  for o, n, s, p in zip((OH, OW), x.shape[2:], stride, padding))
+    L = -(-N * pitch[0] * pitch[1] // LANES) * LANES
+    offsets = window_offsets(w_shape, dilation, stride, L, pitch[1])
+    spare = -len(offsets) % DOTS[1]
+    tiles = np.concatenate([offsets, offsets[:1].repeat(spare)]).reshape(-1, DOTS[1])
+    phases = stride[0] * stride[1]
+    flat = np.zeros(C * phases * L + int(offsets.max()) % L + LANES, x.dtype)
+    _stack(x, stride, padding, pitch, flat[:C * phases * L].reshape(C * phases, L))
+    FG = -(-F // groups // DOTS[0]) * DOTS[0]                       # filters of a group, filled up
+    rows = np.zeros((groups, FG, L), x.dtype)
+    if FG * groups == F:
+        _stack(dout, (1, 1), (0, 0), pitch, rows.reshape(F, L))
+    else:
+        whole = np.zeros((N, groups, FG, OH, OW), x.dtype)
+        whole[:, :, :F // groups] = dout.reshape(N, groups, F // groups, OH, OW)
+        _stack(whole.reshape(N, -1, OH, OW), (1, 1), (0, 0), pitch, rows.reshape(-1, L))
+    dw = np.empty((groups, FG, tiles.size), x.dtype)
+    _all_dots(rows, flat, tiles, C // groups * phases * L, dw)
+    return np.ascontiguousarray(dw[:, :F // groups, :len(offsets)]).reshape(w_shape)

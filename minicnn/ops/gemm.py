@@ -23,6 +23,7 @@ from numba.extending import intrinsic, overload
 
 from .simd import LANES, Vector, spread
 
+DOTS = (4, 6) if LANES == 16 else (3, 4)        # tile of `dots`: its sums, a column of a and one of b fit into the registers
 AHEAD = 16384                           # bytes of a that are asked for before they are needed
 ROWS = 8 if LANES == 16 else 6          # ROWS x 2 sums, two of b and one of a have to fit into 32 or 16 registers
 
@@ -31,6 +32,17 @@ def multiply(a, b, c, add):
     """c = a^T b, or c += a^T b if `add`: a (K, ROWS), b (K, LANES or 2 LANES), contiguous along the last axis, K > 0."""
     product = a.T @ b
     c[...] = c + product if add else product
+
+
+def dots(a, b, offsets, sums):
+    """sums[i, j] += a[i] . b[offsets[j]:], a vector of LANES partial sums each: what gradients of weights consist of.
+
+    a (DOTS[0], L) with L a multiple of LANES, b one row of numbers, offsets (DOTS[1],), sums (*DOTS, LANES). Both rows lie in
+    memory in the direction of the sum, so nothing has to be packed, and numbers are loaded as vectors, never spread.
+    """
+    for i in range(DOTS[0]):
+        for j in range(DOTS[1]):
+            sums[i, j] += (a[i] * b[offsets[j]:offsets[j] + a.shape[1]]).reshape(-1, LANES).sum(axis=0)
 
 
 def packed_rows(matrix):
@@ -137,3 +149,45 @@ class _Code:
 
 
 _one, _two = _kernel(1), _kernel(2)
+
+
+@overload(dots)
+def _dots_compiled(a, b, offsets, sums):
+    return lambda a, b, offsets, sums: _dots(a, b, offsets, sums)
+
+
+@intrinsic
+def _dots(typing, a, b, offsets, sums):
+    """One block of instructions that goes round once for LANES numbers of all rows."""
+    def code(context, builder, signature, args):
+        index, size = ir.IntType(64), a.dtype.bitwidth // 8
+        kind = context.get_value_type(Vector(a.dtype))
+        a_, b_, offsets_, sums_ = (context.make_array(of)(context, builder, arg) for of, arg in zip(signature.args, args))
+        row = builder.extract_value(a_.strides, 0)
+        starts = [builder.add(builder.ptrtoint(a_.data, index), builder.mul(index(i), row)) for i in range(DOTS[0])]
+        starts += [builder.add(builder.ptrtoint(b_.data, index), builder.mul(index(size), builder.load(
+            builder.gep(offsets_.data, [index(j)])))) for j in range(DOTS[1])]
+        first = builder.bitcast(sums_.data, kind.as_pointer())
+        cells = [builder.gep(first, [index(k)]) for k in range(DOTS[0] * DOTS[1])]
+        olds = [builder.load(cell, align=size) for cell in cells]
+        end = builder.mul(builder.extract_value(a_.shape, 1), index(size))
+        before, loop, done = builder.block, builder.append_basic_block("loop"), builder.append_basic_block("done")
+        builder.branch(loop)
+
+        builder.position_at_end(loop)
+        at, totals = builder.phi(index), [builder.phi(kind) for _ in cells]
+        rows = [builder.load(builder.inttoptr(builder.add(start, at), kind.as_pointer()), align=size) for start in starts]
+        pairs = [(x, y) for x in rows[:DOTS[0]] for y in rows[DOTS[0]:]]
+        news = [builder.fadd(builder.fmul(x, y, flags=("contract",)), total, flags=("contract",))
+                for (x, y), total in zip(pairs, totals)]
+        following = builder.add(at, index(LANES * size))
+        for phi, old, new in zip((at, *totals), (index(0), *olds), (following, *news)):
+            phi.add_incoming(old, before)
+            phi.add_incoming(new, loop)
+        builder.cbranch(builder.icmp_signed("<", following, end), loop, done)
+
+        builder.position_at_end(done)
+        for new, cell in zip(news, cells):
+            builder.store(new, cell, align=size)
+        return context.get_dummy_value()
+    return types.void(a, b, offsets, sums), code

@@ -50,12 +50,14 @@ def packed_filters(w, groups):
     return np.stack([packed_rows(part) for part in w.reshape(groups, F // groups, -1)])
 
 
-def window_offsets(w_shape, dilation, dealt_shape):
-    """Return how far from the first number of a window each other one lies in the memory of the dealt out input: (K,)."""
-    sh, sw, H, W = dealt_shape[2:]
+def window_offsets(w_shape, dilation, stride, plane, row):
+    """Return how far from the first number of a window each other one lies in memory: (K,).
+
+    The input is dealt out by `stride` into pictures of `plane` numbers, `row` in a row.
+    """
     c, kh, kw = np.indices(w_shape[1:]).reshape(3, -1)
-    h, v = kh * dilation[0], kw * dilation[1]
-    return (((c * sh + h % sh) * sw + v % sw) * H + h // sh) * W + v // sw
+    (sh, sw), h, v = stride, kh * dilation[0], kw * dilation[1]
+    return ((c * sh + h % sh) * sw + v % sw) * plane + h // sh * row + v // sw
 
 
 @numba.njit
@@ -155,8 +157,9 @@ def im2col(x, w, b, stride, padding, dilation, groups, turned=False):
     kernel = w.shape[2:]
     size = tuple((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in zip(x.shape[2:], kernel, stride, padding, dilation))
     dealt = dealt_out(x, stride, padding, tuple(-(-(n + 2 * p) // s) for n, p, s in zip(x.shape[2:], padding, stride)))
+    offsets = window_offsets((F, CG, *kernel), dilation, stride, dealt.shape[4] * dealt.shape[5], dealt.shape[5])
     out = np.empty((len(x), F, size[0] * size[1]), x.dtype)
-    _forward(dealt, filters, b, window_offsets((F, CG, *kernel), dilation, dealt.shape), size, out)
+    _forward(dealt, filters, b, offsets, size, out)
     return out.reshape(*out.shape[:2], *size)
 
 
@@ -192,7 +195,7 @@ def im2col_backward_input(dout, w, x_size, stride, padding, dilation, groups):
     size = tuple(-(-(n + 2 * p) // s) for n, p, s in zip(x_size, padding, stride))           # of the pictures
     padded = dealt_out(dout, (1, 1), reach, tuple(n + r for n, r in zip(size, reach)))
     out = np.empty((N, groups * used[0] * used[1] * (C // groups), size[0] * size[1]), dout.dtype)
-    offsets = window_offsets((0, len(w) // groups, *taps), (1, 1), padded.shape)
+    offsets = window_offsets((0, len(w) // groups, *taps), (1, 1), (1, 1), padded.shape[4] * padded.shape[5], padded.shape[5])
     _forward(padded, filters, np.zeros(out.shape[1], dout.dtype), offsets, size, out)
     pictures = out.reshape(N, groups, *used, C // groups, *size)
     whole = np.zeros((N, groups, C // groups, size[0] * stride[0], size[1] * stride[1]), dout.dtype)
