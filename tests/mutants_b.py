@@ -41,7 +41,7 @@ MUTANTS = [
     (BACK, "_all_dots", "dw[g, f + i,", "dw[g, f,", "one filter for all of a tile"),
     (BACK, "conv2d_backward_weight_cpu", "n + p if s == 1", "n if s == 1", "no room for the padding"),
     (GEMM, "dots", "+= (a[i]", "= (a[i]", "= for +=: the last chunk alone"),
-    (WINOGRAD, "_filter_points", "g0 + g2, g0 / 24", "g0 - g2, g0 / 24", "a sign in G"),
+    (WINOGRAD, "_filter_points", "g0[k] + g2[k], g0", "g0[k] - g2[k], g0", "a sign in G"),
     (WINOGRAD, "_input_points", "d2 + d4, a + b", "d2 - d4, a + b", "a sign in B"),
     (WINOGRAD, "_outputs", "b + 8. * d + m5", "b + 8. * d", "the point at infinity forgotten"),
     (WINOGRAD, "_split", "or h >= H", "", "reads past the border"),

@@ -19,6 +19,7 @@ from ..backend import pick
 from ..errors import SettingError, ShapeError
 from ..jit import jit
 from .conv2d_backward import conv2d_backward_input_ref, conv2d_backward_weight_cpu, conv2d_backward_weight_ref
+from .frozen import is_frozen
 from .im2col import im2col, im2col_backward_input
 from .op import Op, check_ndim, pair, shape_of, window_output_size
 from .winograd import winograd
@@ -80,12 +81,12 @@ def conv2d_direct_cpu(x, w, b, out, stride, padding, dilation):
 _direct = jit(conv2d_direct_cpu)
 
 
-def algorithm(x_shape, w_shape, stride, padding, dilation, groups):
+def algorithm(x_shape, w_shape, frozen, stride, padding, dilation, groups):
     """Return "winograd" or "im2col", whichever is the faster for the shapes, or what MINICNN_CONV says.
 
     Winograd's saves three quarters of the products of 3 x 3 filters one pixel apart, and pays with three passes over the
-    data: worth it from 16 channels and 16 filters on, if there are tiles enough to fill a vector and few hang over the border.
-    A forced "winograd" that does not fit the shapes becomes "im2col".
+    data: worth it from 16 channels and 16 filters on, if there are tiles enough to fill half a panel; many more if the filters
+    are not frozen, so that they are transformed at each call. A forced "winograd" that does not fit becomes "im2col".
     """
     forced = os.environ.get("MINICNN_CONV")
     if forced not in (None, "", "direct", "im2col", "winograd"):
@@ -95,13 +96,13 @@ def algorithm(x_shape, w_shape, stride, padding, dilation, groups):
     if forced:
         return forced if fits or forced != "winograd" else "im2col"
     down, across = -(-(H + 2 * padding[0] - 2) // 4), -(-(W + 2 * padding[1] - 2) // 4)
-    worth = min(w_shape[0], C) >= 16 and N * down * across >= 9
+    worth = min(w_shape[0], C) >= 16 and N * down * across >= (9 if frozen else 100)
     return "winograd" if fits and worth else "im2col"
 
 
 def conv2d_forward_cpu(x, w, b, stride, padding, dilation, groups):
     """The convolution by the algorithm that suits the shapes: winograd.py, im2col.py or the loops above."""
-    which = algorithm(x.shape, w.shape, stride, padding, dilation, groups)
+    which = algorithm(x.shape, w.shape, is_frozen(w), stride, padding, dilation, groups)
     if which == "winograd":
         return winograd(x, w, b, padding[0])
     if which == "im2col":
@@ -116,7 +117,8 @@ def conv2d_backward_input_cpu(dout, w, x_size, stride, padding, dilation, groups
     around = dilation[0] * (KH - 1) - padding[0], dilation[1] * (KW - 1) - padding[1]
     if stride == (1, 1) and min(around) >= 0 and x_size == tuple(n + a - p for n, a, p in zip(dout.shape[2:], around, padding)):
         no_bias = np.zeros(CG * groups, w.dtype)
-        if algorithm(dout.shape, (CG * groups, F // groups, KH, KW), stride, around, dilation, groups) == "winograd":
+        turned_shape = CG * groups, F // groups, KH, KW
+        if algorithm(dout.shape, turned_shape, is_frozen(w), stride, around, dilation, groups) == "winograd":
             return winograd(dout, w, no_bias, around[0], turned=True)
         return im2col(dout, w, no_bias, stride, around, dilation, groups, turned=True)
     return im2col_backward_input(dout, w, x_size, stride, padding, dilation, groups)

@@ -65,7 +65,7 @@ def _stack(x, stride, padding, pitch, out):
 
 
 CHUNK = 1024            # numbers of a row at a time, which stay in the first-level cache
-PART = 12               # tiles of window numbers in a task, and of filters
+PART = 4                # tiles of window numbers in a task, and of filters
 
 
 @jit

@@ -40,11 +40,13 @@ GROUP = 8                   # blocks of ROWS filters whose products stay in the 
 
 
 @numba.njit
-def _filter_points(g0, g1, g2):
-    """G g"""
-    g0, g1, g2 = 1. * g0, 1. * g1, 1. * g2              # in double precision: it is done once
-    even, odd, middle = g0 + g2, g0 / 24 + g2 / 6, g1 / 12
-    return g0 / 4, -(even + g1) / 6, -(even - g1) / 6, odd + middle, odd - middle, g2
+def _filter_points(g0, g1, g2, out):
+    """G g, for as many filters as the rows are long"""
+    for k in range(len(g0)):
+        even, odd, middle = g0[k] + g2[k], g0[k] / 24 + g2[k] / 6, g1[k] / 12
+        out[0, k], out[5, k] = g0[k] / 4, g2[k]
+        out[1, k], out[2, k] = -(even + g1[k]) / 6, -(even - g1[k]) / 6
+        out[3, k], out[4, k] = odd + middle, odd - middle
 
 
 @numba.njit
@@ -62,23 +64,26 @@ def _outputs(m0, m1, m2, m3, m4, m5):
 
 
 def winograd_filters_cpu(w):
-    """Return U as (36, blocks of ROWS filters, C, ROWS), the last block filled up with zeros.
+    """Return U = G g G^T as (36, blocks of ROWS filters, C, ROWS), the last block filled up with zeros.
 
-    Parallel over the filters; a task writes its own lane of U and no other.
+    Parallel over the blocks; a task writes its own of U. In double precision: it is done once.
     """
     F, C = w.shape[:2]
-    U = np.zeros((POINTS, (F + ROWS - 1) // ROWS, C, ROWS), w.dtype)
-    for f in prange(F):
-        half = np.empty((6, 3), w.dtype)                            # G g
+    U = np.empty((POINTS, (F + ROWS - 1) // ROWS, C, ROWS), w.dtype)
+    for block in prange(U.shape[1]):
+        g, half, points = np.zeros((3, 3, ROWS)), np.empty((3, 6, ROWS)), np.empty((6, ROWS))
         for c in range(C):
-            for column in range(3):
-                points = _filter_points(w[f, c, 0, column], w[f, c, 1, column], w[f, c, 2, column])
-                for i in range(6):
-                    half[i, column] = points[i]
+            for lane in range(min(ROWS, F - block * ROWS)):
+                for i in range(3):
+                    for j in range(3):
+                        g[i, j, lane] = w[block * ROWS + lane, c, i, j]
+            for j in range(3):
+                _filter_points(g[0, j], g[1, j], g[2, j], half[j])
             for i in range(6):
-                points = _filter_points(half[i, 0], half[i, 1], half[i, 2])
+                _filter_points(half[0, i], half[1, i], half[2, i], points)
                 for j in range(6):
-                    U[6 * i + j, f // ROWS, c, f % ROWS] = points[j]
+                    for lane in range(ROWS):
+                        U[6 * i + j, block, c, lane] = points[j, lane]
     return U
 
 
