@@ -9,7 +9,7 @@ from numba import prange
 from ..jit import jit
 from .gemm import DOTS, dots
 from .im2col import window_offsets
-from .simd import LANES, load_within, store_within
+from .simd import LANES, load, load_within, store_within, total
 
 
 def conv2d_backward_input_ref(dout, w, x_size, stride, padding, dilation, groups):
@@ -64,13 +64,14 @@ def _stack(x, stride, padding, pitch, out):
                 out[row, N * HP * WP:] = 0
 
 
+BATCH = 2 ** 19         # numbers of the input, or of dL/dy, that are laid out at a time, which stay in the cache
 CHUNK = 1024            # numbers of a row at a time, which stay in the first-level cache
 PART = 4                # tiles of window numbers in a task, and of filters
 
 
 @jit
 def _all_dots(dout, x, offsets, shift, dw):
-    """dw[g, f, k] = the sum over q of dout[g, f, q] x[q + offsets[k] + g shift].
+    """dw[g, f, k] += the sum over q of dout[g, f, q] x[q + offsets[k] + g shift].
 
     dout (groups, filters, L), x one row of numbers, offsets (tiles, DOTS[1]), dw (groups, filters, tiles DOTS[1]). Parallel
     over blocks of dw; a task writes its own and sums over all q in order, so there is no race and the result does not depend
@@ -91,35 +92,37 @@ def _all_dots(dout, x, offsets, shift, dw):
             for tile in range(count):
                 for i in range(rows):
                     for j in range(columns):
-                        dw[g, f + i, (first + tile) * columns + j] = sums[tile, i, j].sum()
+                        dw[g, f + i, (first + tile) * columns + j] += total(load(sums, tile, i, j, 0))
     return dw
 
 
 def conv2d_backward_weight_cpu(dout, x, w_shape, stride, padding, dilation, groups):
     """dL/dw as dot products of long rows: of dL/dy by that of the input, which is moved for each number of a window.
 
-    All images of the batch stand in one row, image after image, row after row, with zeros between the rows of dL/dy where the
+    Images of the batch stand in one row, image after image, row after row, with zeros between the rows of dL/dy where the
     input has its padding: so a window's number is always equally far from the place of its output. The padding on the right
     of a row is at the same time that on the left of the next.
     """
-    (N, F, OH, OW), C = dout.shape, x.shape[1]
+    (F, OH, OW), C, phases = dout.shape[1:], x.shape[1], stride[0] * stride[1]
     pitch = tuple(max(o, n + p if s == 1 else -(-(n + 2 * p) // s))
                   for o, n, s, p in zip((OH, OW), x.shape[2:], stride, padding))
-    L = -(-N * pitch[0] * pitch[1] // LANES) * LANES
+    image = pitch[0] * pitch[1]
+    parts = max(1, min(len(x), -(-len(x) * image * max(C * phases, F) // BATCH)))
+    N = -(-len(x) // parts)                                         # images at a time, which stay in cache
+    L = -(-N * image // LANES) * LANES
     offsets = window_offsets(w_shape, dilation, stride, L, pitch[1])
     spare = -len(offsets) % DOTS[1]
     tiles = np.concatenate([offsets, offsets[:1].repeat(spare)]).reshape(-1, DOTS[1])
-    phases = stride[0] * stride[1]
     flat = np.zeros(C * phases * L + int(offsets.max()) % L + LANES, x.dtype)
-    _stack(x, stride, padding, pitch, flat[:C * phases * L].reshape(C * phases, L))
     FG = -(-F // groups // DOTS[0]) * DOTS[0]                       # filters of a group, filled up
     rows = np.zeros((groups, FG, L), x.dtype)
-    if FG * groups == F:
-        _stack(dout, (1, 1), (0, 0), pitch, rows.reshape(F, L))
-    else:
-        whole = np.zeros((N, groups, FG, OH, OW), x.dtype)
-        whole[:, :, :F // groups] = dout.reshape(N, groups, F // groups, OH, OW)
-        _stack(whole.reshape(N, -1, OH, OW), (1, 1), (0, 0), pitch, rows.reshape(-1, L))
-    dw = np.empty((groups, FG, tiles.size), x.dtype)
-    _all_dots(rows, flat, tiles, C // groups * phases * L, dw)
+    dw = np.zeros((groups, FG, tiles.size), x.dtype)
+    if FG * groups != F:
+        whole = np.zeros((len(x), groups, FG, OH, OW), x.dtype)
+        whole[:, :, :F // groups] = dout.reshape(len(x), groups, F // groups, OH, OW)
+        dout = whole.reshape(len(x), -1, OH, OW)
+    for n in range(0, len(x), N):
+        _stack(x[n:n + N], stride, padding, pitch, flat[:C * phases * L].reshape(C * phases, L))
+        _stack(dout[n:n + N], (1, 1), (0, 0), pitch, rows.reshape(groups * FG, L))
+        _all_dots(rows, flat, tiles, C // groups * phases * L, dw)
     return np.ascontiguousarray(dw[:, :F // groups, :len(offsets)]).reshape(w_shape)

@@ -54,6 +54,11 @@ def store_within(array, at, vector, end):
     array[at[:-1] + (slice(at[-1], at[-1] + count),)] = vector[:count]
 
 
+def total(vector):
+    """Return the sum of the LANES numbers."""
+    return vector.sum()
+
+
 def unzip4(*four):
     """Take the 4 LANES numbers of four vectors in a row, and return the vectors of every fourth of them."""
     numbers = np.concatenate(four)
@@ -99,6 +104,11 @@ def _load_within_compiled(array, at, end):
 @overload(store_within)
 def _store_within_compiled(array, at, vector, end):
     return lambda array, at, vector, end: _store_within(array, at, vector, end)
+
+
+@overload(total)
+def _total_compiled(vector):
+    return lambda vector: _total(vector)
 
 
 @overload(unzip4)
@@ -148,6 +158,16 @@ def _within(context, builder, kinds, args, end):
     limit = context.cast(builder, args[end], kinds[end], types.int32)
     places = builder.add(spread(builder, whole, first), ir.Constant(whole, list(range(LANES))))
     return builder.icmp_unsigned("<", places, spread(builder, whole, limit))
+
+
+@intrinsic
+def _total(typing, vector):
+    def code(context, builder, signature, args):
+        number = context.get_value_type(vector.dtype)
+        name = f"llvm.vector.reduce.fadd.v{LANES}f{vector.dtype.bitwidth}"
+        reduce = cgutils.get_or_insert_function(builder.module, ir.FunctionType(number, (number, args[0].type)), name)
+        return builder.call(reduce, (ir.Constant(number, 0.0), args[0]), fastmath=("reassoc",))     # in pairs
+    return vector.dtype(vector), code
 
 
 @intrinsic
