@@ -90,6 +90,7 @@ case("conv2d", "Winograd, one row of many tiles", [(1, 16, 3, 130), (16, 16, 3, 
      padding=(2, 2))
 case("conv2d", "stride 2, 64 filters", [(2, 5, 9, 40), (64, 5, 3, 3), (64,)], linear=(0, 1), gradcheck=False, stride=2, padding=1)
 case("conv2d", "dilation by axis", [(1, 3, 9, 12), (4, 3, 3, 3), (4,)], linear=(0, 1), padding=2, dilation=(2, 3))
+case("conv2d", "no images", [(0, 2, 6, 6), (3, 2, 3, 3), (3,)], linear=(0, 1), gradcheck=False, padding=1)
 case("conv2d", "1x1, whole panels", [(2, 9, 8, 12), (16, 9, 1, 1), (16,)], linear=(0, 1), gradcheck=False)
 
 # --- ReLU -------------------------------------------------------------------------------------------------------------

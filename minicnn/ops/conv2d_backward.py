@@ -103,11 +103,13 @@ def conv2d_backward_weight_cpu(dout, x, w_shape, stride, padding, dilation, grou
     input has its padding: so a window's number is always equally far from the place of its output. The padding on the right
     of a row is at the same time that on the left of the next.
     """
+    if len(x) == 0:
+        return np.zeros(w_shape, x.dtype)
     (F, OH, OW), C, phases = dout.shape[1:], x.shape[1], stride[0] * stride[1]
     pitch = tuple(max(o, n + p if s == 1 else -(-(n + 2 * p) // s))
                   for o, n, s, p in zip((OH, OW), x.shape[2:], stride, padding))
     image = pitch[0] * pitch[1]
-    parts = max(1, min(len(x), -(-len(x) * image * max(C * phases, F) // BATCH)))
+    parts = min(len(x), -(-len(x) * image * max(C * phases, F) // BATCH))
     N = -(-len(x) // parts)                                         # images at a time, which stay in cache
     L = -(-N * image // LANES) * LANES
     offsets = window_offsets(w_shape, dilation, stride, L, pitch[1])

@@ -122,7 +122,7 @@ def im2col_forward_cpu(x, filters, b, offsets, size, out):
     F, pixels = out.shape[1:]
     CG, FG, total = x.shape[1] // groups, F // groups, len(x) * pixels
     plain = K == CG and x.shape[2] * x.shape[3] == 1 and x.shape[4] * x.shape[5] == pixels      # windows of one pixel: x
-    maps = x.reshape(len(x), x.shape[1], -1)
+    maps = x.reshape(x.shape[0], x.shape[1], x.shape[2] * x.shape[3] * x.shape[4] * x.shape[5])
     tasks = (total + PANELS * WIDTH - 1) // (PANELS * WIDTH)
     for task in prange(groups * tasks):
         g, begin = task // tasks, task % tasks * PANELS * WIDTH
