@@ -16,7 +16,7 @@ from numba import prange
 from ..backend import pick
 from ..errors import ShapeError
 from ..jit import jit
-from .op import Op, check_ndim, inside, pair, shape_of, window_output_size
+from .op import Op, check_ndim, pair, shape_of, window_output_size
 
 
 def max_pool2d_forward_ref(x, kernel, stride, padding, out_size):
@@ -47,6 +47,13 @@ def max_pool2d_backward_ref(dout, switches, x_size):
 
 
 @numba.njit
+def _inside(offset, stride, size, count):
+    """Return the range [begin, end) of i in 0..count-1 for which 0 <= i * stride + offset < size."""
+    begin = min(count, max(0, (stride - 1 - offset) // stride))
+    return begin, max(begin, min(count, (size - 1 - offset) // stride + 1))
+
+
+@numba.njit
 def _challenge(row, step, place, best, at):
     """Let row[0], row[step], ... win over `best` where they are larger; `at` is the place where the best is from."""
     for j in range(len(best)):
@@ -72,7 +79,7 @@ def max_pool2d_forward_cpu(x, kernel, stride, padding, out_size):
             top = i * stride[0] - padding[0]
             for h in range(max(top, 0), min(top + kernel[0], H)):
                 for kw in range(kernel[1]):
-                    begin, end = inside(kw - padding[1], stride[1], W, OW)
+                    begin, end = _inside(kw - padding[1], stride[1], W, OW)
                     first = begin * stride[1] + kw - padding[1]
                     row, best, at = x[n, c, h, first:], out[n, c, i, begin:end], switches[n, c, i, begin:end]
                     if stride[1] == 1:                      # a step that is known makes the faster code

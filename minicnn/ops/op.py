@@ -2,8 +2,6 @@
 from numbers import Integral
 from types import SimpleNamespace
 
-import numba
-
 from .. import tape
 from ..errors import DtypeError, ShapeError
 from ..tensor import Tensor, as_array
@@ -55,13 +53,6 @@ def pair(op, name, value, least):
     if len(values) != 2 or any(not isinstance(v, Integral) or v < least for v in values):
         raise ShapeError(f"{op}: {name} is {value!r}, expected an int or two, each at least {least}")
     return int(values[0]), int(values[1])
-
-
-@numba.njit
-def inside(offset, stride, size, count):
-    """Return the range [begin, end) of i in 0..count-1 for which 0 <= i * stride + offset < size."""
-    begin = min(count, max(0, (stride - 1 - offset) // stride))
-    return begin, max(begin, min(count, (size - 1 - offset) // stride + 1))
 
 
 def window_output_size(op, size, kernel, stride, padding, dilation=(1, 1), ceil_mode=False):
