@@ -1,0 +1,130 @@
+"""The cases by PyTorch and by ONNX Runtime, as their users would write them. Nothing of minicnn is imported here."""
+import numpy as np
+
+from .steps import plan
+
+RATE = 1e-3
+
+
+def _hangs_over(step):
+    """Return whether a pooling step has a last window that hangs over the border: ceil_mode."""
+    s = step.settings
+    floor = tuple((n + 2 * p - k) // d + 1 for n, k, d, p in zip(step.shapes[0][2:], s["kernel"], s["stride"], s["padding"]))
+    return floor != tuple(s["out_size"])
+
+
+class Torch:
+    def __init__(self, threads):
+        import torch
+        torch.set_num_threads(threads)
+        self.torch, self.version = torch, f"PyTorch {torch.__version__}"
+
+    def step(self, step, inputs):
+        F, s = self.torch.nn.functional, step.settings
+        x = inputs[0]
+        if step.op == "Conv2d":
+            return F.conv2d(*inputs, s["stride"], s["padding"], s["dilation"], s["groups"])
+        if step.op == "Relu":
+            return F.relu(x)
+        if step.op == "MaxPool2d":
+            return F.max_pool2d(x, s["kernel"], s["stride"], s["padding"], ceil_mode=_hangs_over(step))
+        if step.op == "LocalResponseNorm":
+            return F.local_response_norm(x, s["size"], s["alpha"], s["beta"], s["k"])
+        if step.op == "Linear":
+            return F.linear(*inputs)
+        if step.op == "Reshape":
+            return x.reshape(s["shape"])
+        if step.op == "Concat":
+            return self.torch.cat(inputs, s["dim"])
+        if step.op == "GlobalAvgPool2d":
+            return x.mean((2, 3))
+        if step.op == "AvgPool2d":                  # as AlexNet has it in torchvision
+            return F.adaptive_avg_pool2d(x, step.out_shape[2:])
+        raise NotImplementedError(step.op)
+
+    def prepare(self, case, x, labels, seed):
+        torch = self.torch
+        with np.load(case.weights) as archive:
+            names = sorted({name for step in case.steps for name in step.inputs if name in archive})
+            weights = {name: torch.from_numpy(archive[name]).requires_grad_(case.train) for name in names}
+        x, labels, seed, steps = torch.from_numpy(x), torch.from_numpy(labels), torch.from_numpy(seed), plan(case.steps)
+        if case.train:
+            return lambda: self.train(steps, weights, x, labels)
+        return lambda: self.run(steps, weights, x, seed if case.backward else None)
+
+    def forward(self, steps, weights, x):
+        values = {**weights, "x": x}
+        for step, unneeded in steps:
+            values[step.name] = self.step(step, [values.get(name) for name in step.inputs])
+            for name in unneeded:
+                del values[name]
+        return values[steps[-1][0].name]
+
+    def run(self, steps, weights, x, seed):
+        if seed is None:
+            with self.torch.no_grad():
+                return [self.forward(steps, weights, x).numpy()]
+        x = x.detach().requires_grad_(True)
+        out = self.forward(steps, weights, x)
+        out.backward(seed)
+        return [out.detach().numpy(), x.grad.numpy()]
+
+    def train(self, steps, weights, x, labels):
+        loss = self.torch.nn.functional.cross_entropy(self.forward(steps, weights, x), labels)
+        loss.backward()
+        with self.torch.no_grad():
+            for weight in weights.values():
+                weight -= RATE * weight.grad
+                weight.grad = None
+        return [loss.detach().numpy()]
+
+
+class OnnxRuntime:
+    """Forward only: that is what it is for."""
+
+    def __init__(self, threads):
+        import onnxruntime
+        self.runtime, self.version, self.threads = onnxruntime, f"ONNX Runtime {onnxruntime.__version__}", threads
+
+    def prepare(self, case, x, labels, seed):
+        if case.backward or case.train:
+            return None
+        options = self.runtime.SessionOptions()
+        options.intra_op_num_threads = self.threads
+        session = self.runtime.InferenceSession(onnx_model(case), options, providers=["CPUExecutionProvider"])
+        return lambda: session.run(None, {"x": x})
+
+
+def onnx_model(case):
+    """Return a case's steps and weights as the bytes of an ONNX model."""
+    from onnx import TensorProto, helper, numpy_helper
+    nodes = []
+    with np.load(case.weights) as archive:
+        names = sorted({name for step in case.steps for name in step.inputs if name in archive})
+        constants = [numpy_helper.from_array(archive[name], name) for name in names]
+    for step in case.steps:
+        inputs, out, s = [name for name in step.inputs if name], step.name, step.settings
+        if step.op == "Conv2d":
+            nodes.append(helper.make_node("Conv", inputs, [out], strides=s["stride"], pads=[*s["padding"], *s["padding"]],
+                                          dilations=s["dilation"], group=s["groups"]))
+        elif step.op == "MaxPool2d":
+            nodes.append(helper.make_node("MaxPool", inputs, [out], kernel_shape=s["kernel"], strides=s["stride"],
+                                          pads=[*s["padding"], *s["padding"]], ceil_mode=int(_hangs_over(step))))
+        elif step.op == "LocalResponseNorm":
+            nodes.append(helper.make_node("LRN", inputs, [out], size=s["size"], alpha=s["alpha"], beta=s["beta"], bias=s["k"]))
+        elif step.op == "Linear":
+            nodes.append(helper.make_node("Gemm", inputs, [out], transB=1))
+        elif step.op == "Concat":
+            nodes.append(helper.make_node("Concat", inputs, [out], axis=s["dim"]))
+        elif step.op == "AvgPool2d" and step.shapes[0] == step.out_shape:       # the same for pictures of 224 x 224
+            nodes.append(helper.make_node("Identity", inputs, [out]))
+        elif step.op == "GlobalAvgPool2d":
+            nodes.append(helper.make_node("GlobalAveragePool", inputs, [out + "_"]))
+            nodes.append(helper.make_node("Flatten", [out + "_"], [out]))
+        else:
+            nodes.append(helper.make_node({"Relu": "Relu", "Reshape": "Flatten"}[step.op], inputs, [out]))
+    last = case.steps[-1]
+    graph = helper.make_graph(nodes, "case", [helper.make_tensor_value_info("x", TensorProto.FLOAT, case.shape)],
+                              [helper.make_tensor_value_info(last.name, TensorProto.FLOAT, last.out_shape)], constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return model.SerializeToString()
