@@ -55,6 +55,7 @@ class Worker:
 
 @contextlib.contextmanager
 def workers(names, threads):
+    """Give a Worker for each name, and end them afterwards."""
     made = []
     try:
         for name in names:
@@ -66,6 +67,7 @@ def workers(names, threads):
 
 
 def installed_peers():
+    """Return the names of the peers that can be imported."""
     return [name for name, modules in PEERS.items() if all(map(importlib.util.find_spec, modules))]
 
 
@@ -152,8 +154,9 @@ def row(record, names, peak):
         return f"{record['name']:<50} {'   '.join(cells)}"
     cells = [f"{record['seconds'][n] * 1e3:9.2f}" + (f" ({record['ratios'][n]:4.2f})" if n in record["ratios"] else "")
              if n in record["seconds"] else " " * 9 + "-" + " " * 6 for n in names]
-    reached = (f"{record['gflops']:6.0f} GFLOP/s {record['gflops'] * 1e9 / 2 / peak[0]:5.0%}" if record["gflops"] > record["gbytes"]
-               else f"{record['gbytes']:6.1f} GB/s    {record['gbytes'] * 1e9 / peak[1]:5.0%}")
+    reached = f"{record['gflops']:6.0f} GFLOP/s {record['gflops'] * 1e9 / 2 / peak[0]:5.0%}"
+    if record["gflops"] < record["gbytes"]:             # bound by memory
+        reached = f"{record['gbytes']:6.1f} GB/s    {record['gbytes'] * 1e9 / peak[1]:5.0%}"
     return f"{record['name']:<50} {' '.join(cells)}  {reached}"
 
 
@@ -163,6 +166,7 @@ def cores():
 
 
 def parsed(argv):
+    """Return the command's arguments."""
     parser = argparse.ArgumentParser(prog="python -m tools.bench", description="Times minicnn, and its peers in turn with it.")
     parser.add_argument("suites", nargs="*", metavar="SUITE", help=f"which of {', '.join(SUITES)}; all if none is named")
     parser.add_argument("--peers", action="store_true", help="also PyTorch and ONNX Runtime: pip install -e '.[bench]'")

@@ -8,7 +8,7 @@ from minicnn.ops.op import Op
 
 from .steps import plan
 
-RATE = np.float32(1e-3)
+RATE = np.float32(1e-4)
 
 
 class Contender:

@@ -3,7 +3,7 @@ import numpy as np
 
 from .steps import plan
 
-RATE = 1e-3
+RATE = 1e-4
 
 
 def _hangs_over(step):
@@ -14,6 +14,8 @@ def _hangs_over(step):
 
 
 class Torch:
+    """The cases by PyTorch; `prepare` as in ours.py."""
+
     def __init__(self, threads):
         import torch
         torch.set_num_threads(threads)

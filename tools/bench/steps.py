@@ -7,6 +7,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Step:
+    """One op of a network, as it was called."""
     op: str                     # class of minicnn.ops, "Conv2d"
     inputs: tuple               # names: "x", a parameter "conv1/weight", the output of a step "3"; None for one left out
     settings: dict
@@ -17,6 +18,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Case:
+    """Steps, and what is to be done with them."""
     suite: str                  # ops, nets, train
     name: str                   # as the table shows it
     steps: tuple

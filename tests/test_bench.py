@@ -1,0 +1,64 @@
+"""tools.bench: the cases are what they say, contenders that disagree are not timed, and the command leaves its figures."""
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import minicnn
+from tools.bench import __main__ as bench, cases, ours, steps
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_operations_and_steps_of_vgg16():
+    """Published: 15.5 G multiply-adds (Canziani et al. 2016)."""
+    net = minicnn.build("vgg16", rng=None)
+    case = steps.Case("nets", "", cases.record(net, np.zeros((1, 3, 224, 224), np.float32)), "", (1, 3, 224, 224))
+    assert case.multiply_adds == 15_470_264_320
+    assert [step.op for step in case.steps].count("Conv2d") == 13
+
+
+def test_recorded_steps_are_the_network(tmp_path):
+    net = minicnn.build("squeezenet1_1", rng=0)
+    rng = np.random.RandomState(1)
+    x, seed = rng.standard_normal((1, 3, 64, 64)).astype("f"), rng.standard_normal((1, 1000)).astype("f")
+    case = steps.Case("nets", "", cases.record(net, x), cases._saved(net, tmp_path), x.shape, backward=True)
+    scores, gradient = ours.Contender(1).prepare(case, x, None, seed)()
+    picture = minicnn.Tensor(x, requires_grad=True)
+    expected = net(picture)
+    expected.backward(seed)
+    assert np.array_equal(scores, expected.data) and np.array_equal(gradient, picture.grad)
+
+
+def test_training_steps_lower_the_loss(tmp_path):
+    case = next(cases.train_cases(tmp_path, batches=(4,)))
+    run = ours.Contender(1).prepare(case, *steps.input_of(case))
+    losses = [float(run()[0]) for _ in range(4)]
+    assert losses == sorted(losses, reverse=True)
+
+
+def test_contenders_that_disagree_are_not_timed():
+    case = steps.Case("nets", "a net", (), "", (1,))
+    right = [np.ones(4), np.ones(4)]
+    assert bench._agree(case, right, right, "PyTorch") == (0, 0)
+    for wrong in ([np.ones(4) * 1.001, np.ones(4)], [np.ones(4), np.ones(4) * 1.1], [np.full(4, np.nan), np.ones(4)]):
+        with pytest.raises(bench.BenchError, match="a net: minicnn and PyTorch differ by .* nothing was timed"):
+            bench._agree(case, wrong, right, "PyTorch")
+
+
+def test_the_command_prints_a_table_and_writes_figures(tmp_path):
+    command = [sys.executable, "-m", "tools.bench", "ops", "--only", "lenet ip2", "--rounds", "3",
+               "--json", str(tmp_path / "a.json")]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "lenet ip2 500" in result.stdout and "GFLOP/s" in result.stdout
+    figures = json.loads((tmp_path / "a.json").read_text())
+    assert [r["name"] for r in figures["records"]] == ["lenet ip2 500", "lenet ip2 500 fwd+bwd"]
+    assert all(len(r["rounds"]["minicnn"]) == 3 and r["seconds"]["minicnn"] > 0 for r in figures["records"])
+
+
+def test_an_unknown_suite_is_refused():
+    result = subprocess.run([sys.executable, "-m", "tools.bench", "oops"], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 2 and "'oops' is none of ops, nets, train, memory, startup" in result.stderr
