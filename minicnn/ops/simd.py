@@ -13,6 +13,7 @@ of LLVM, the compiler behind Numba; the second half of this file teaches Numba t
 import operator
 
 import llvmlite.binding
+import numba
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
@@ -59,16 +60,34 @@ def total(vector):
     return vector.sum()
 
 
-def unzip4(*four):
-    """Take the 4 LANES numbers of four vectors in a row, and return the vectors of every fourth of them."""
-    numbers = np.concatenate(four)
-    return tuple(numbers[k::4] for k in range(4))
+def unzip2(a, b):
+    """Take the 2 LANES numbers of two vectors in a row, and return the vectors of every second of them."""
+    numbers = np.concatenate((a, b))
+    return numbers[0::2], numbers[1::2]
 
 
-def zip4(*four):
+def zip2(a, b):
+    """Undo `unzip2`: the first numbers of both, then the second ones, ..."""
+    numbers = np.stack((a, b), axis=1).ravel()
+    return numbers[:LANES], numbers[LANES:]
+
+
+@numba.njit
+def unzip4(a, b, c, d):
+    """Return the vectors of every fourth number of four vectors in a row: 0 1 2 3 4 ... -> 0 2 4 ... -> 0 4 8 ..."""
+    even, odd = unzip2(a, b)
+    more_even, more_odd = unzip2(c, d)
+    first, third = unzip2(even, more_even)
+    second, fourth = unzip2(odd, more_odd)
+    return first, second, third, fourth
+
+
+@numba.njit
+def zip4(a, b, c, d):
     """Undo `unzip4`: the first numbers of all four, then the second ones, ..."""
-    numbers = np.stack(four, axis=1).ravel()
-    return tuple(numbers[k * LANES:(k + 1) * LANES] for k in range(4))
+    even, more_even = zip2(a, c)
+    odd, more_odd = zip2(b, d)
+    return zip2(even, odd) + zip2(more_even, more_odd)
 
 
 # --- what Numba has to know -------------------------------------------------------------------------------------------
@@ -111,14 +130,14 @@ def _total_compiled(vector):
     return lambda vector: _total(vector)
 
 
-@overload(unzip4)
-def _unzip4_compiled(a, b, c, d):
-    return lambda a, b, c, d: _unzip4(a, b, c, d)
+@overload(unzip2)
+def _unzip2_compiled(a, b):
+    return lambda a, b: _unzip2(a, b)
 
 
-@overload(zip4)
-def _zip4_compiled(a, b, c, d):
-    return lambda a, b, c, d: _zip4(a, b, c, d)
+@overload(zip2)
+def _zip2_compiled(a, b):
+    return lambda a, b: _zip2(a, b)
 
 
 @intrinsic
@@ -171,25 +190,19 @@ def _total(typing, vector):
 
 
 @intrinsic
-def _unzip4(typing, a, b, c, d):
-    def code(context, builder, signature, parts):
-        # Two rounds of taking every second number: 0 1 2 3 4 ... -> 0 2 4 ... and 1 3 5 ... -> 0 4 8 ...
-        evens = [_shuffled(builder, parts[i], parts[i + 1], range(0, 2 * LANES, 2)) for i in (0, 2)]
-        odds = [_shuffled(builder, parts[i], parts[i + 1], range(1, 2 * LANES, 2)) for i in (0, 2)]
+def _unzip2(typing, a, b):
+    def code(context, builder, signature, args):
         return context.make_tuple(builder, signature.return_type, [
-            _shuffled(builder, *pair, range(start, 2 * LANES, 2)) for start in (0, 1) for pair in (evens, odds)])
-    return types.UniTuple(a, 4)(a, b, c, d), code
+            _shuffled(builder, *args, range(start, 2 * LANES, 2)) for start in (0, 1)])
+    return types.UniTuple(a, 2)(a, b), code
 
 
 @intrinsic
-def _zip4(typing, a, b, c, d):
-    def code(context, builder, signature, v):
-        low, high = ([i // 2 + i % 2 * LANES + half for i in range(LANES)] for half in (0, LANES // 2))
-        even = [_shuffled(builder, v[0], v[2], order) for order in (low, high)]         # 0 2 of each four, side by side
-        odd = [_shuffled(builder, v[1], v[3], order) for order in (low, high)]
-        return context.make_tuple(builder, signature.return_type,
-                                  [_shuffled(builder, even[i], odd[i], order) for i in (0, 1) for order in (low, high)])
-    return types.UniTuple(a, 4)(a, b, c, d), code
+def _zip2(typing, a, b):
+    def code(context, builder, signature, args):
+        return context.make_tuple(builder, signature.return_type, [
+            _shuffled(builder, *args, [i // 2 + i % 2 * LANES + half for i in range(LANES)]) for half in (0, LANES // 2)])
+    return types.UniTuple(a, 2)(a, b), code
 
 
 def _shuffled(builder, a, b, order):
