@@ -72,7 +72,7 @@ def rows_of(module_name):
 def agrees(case, goldens):
     """The check that finds most mistakes, and fast."""
     if case.op == "conv2d":
-        for which in ("direct", "winograd"):
+        for which in ("direct", "winograd", "winograd 2"):
             with pytest.MonkeyPatch.context() as patch:
                 test_ops.test_every_algorithm_is_the_same_convolution(case, which, goldens, patch)
     if not case.seeded:
