@@ -1,7 +1,8 @@
 """What is computed from weights that cannot change is computed once.
 
-A frozen network's arrays are read-only. Whatever an op derives from such an array (Winograd's U, packed filters) is kept for
-as long as the array lives. From an array that somebody could still write to, nothing is ever kept.
+A frozen network's arrays show the memory of bytes objects, which Python lets nobody change: a read-only flag could be taken
+back, and the change be missed. Whatever an op derives from such an array (Winograd's U, packed filters) is kept for as long
+as the array lives. From an array that somebody could write to, nothing is ever kept.
 """
 import weakref
 
@@ -11,27 +12,24 @@ _kept = {}          # (id of the array, what) -> (weak reference to it, value)
 
 
 def is_frozen(array):
-    """Return whether nobody can write to the array: it is read-only, and so is the one whose memory it shows."""
+    """Return whether nobody can ever write to the array."""
     while isinstance(array, np.ndarray):
-        if array.flags.writeable:
-            return False
         array = array.base
-    return array is None        # other owners of memory make no promise
+    return isinstance(array, bytes)
 
 
 def freeze(array):
-    """Make an array that nobody else writes to read-only, and return it; a copy if it is part of another's memory."""
-    if not is_frozen(array):
-        array = array if array.base is None else array.copy()
-        array.flags.writeable = False
-    return array
+    """Return the array as one that cannot change: a copy, unless it is such a one."""
+    return array if is_frozen(array) or array.size == 0 else np.frombuffer(array.tobytes(), array.dtype).reshape(array.shape)
 
 
 def settle(parameters, training):
-    """Make weights {name: Tensor} writable for training, and read-only else; copies, so that nobody else can write to them."""
+    """Make weights {name: Tensor} writable for training, and freeze them else."""
     for parameter in parameters.values():
-        if training != parameter.data.flags.writeable:
-            parameter.data = parameter.data.copy() if training else freeze(parameter.data.copy())
+        if not training:
+            parameter.data = freeze(parameter.data)
+        elif not parameter.data.flags.writeable:
+            parameter.data = parameter.data.copy()
 
 
 def once(array, what, make):
