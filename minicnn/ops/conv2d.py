@@ -20,7 +20,8 @@ from ..errors import SettingError, ShapeError
 from ..jit import jit
 from .conv2d_backward import conv2d_backward_input_ref, conv2d_backward_weight_cpu, conv2d_backward_weight_ref
 from .frozen import is_frozen
-from .im2col import im2col, im2col_backward_input
+from .gemm import ROWS
+from .im2col import col2im, im2col, im2col_backward_input
 from .op import Op, check_ndim, pair, shape_of, window_output_size
 from .winograd import winograd
 
@@ -114,6 +115,8 @@ def conv2d_forward_cpu(x, w, b, stride, padding, dilation, groups):
 def conv2d_backward_input_cpu(dout, w, x_size, stride, padding, dilation, groups):
     """dL/dx, which with a stride of 1 is a convolution as well: of dL/dy with filters turned by 180 degrees."""
     F, CG, KH, KW = w.shape
+    if stride == (1, 1) and groups == 1 and CG < ROWS:
+        return col2im(dout, w, x_size, padding, dilation)
     around = dilation[0] * (KH - 1) - padding[0], dilation[1] * (KW - 1) - padding[1]
     if stride == (1, 1) and min(around) >= 0 and x_size == tuple(n + a - p for n, a, p in zip(dout.shape[2:], around, padding)):
         no_bias = np.zeros(CG * groups, w.dtype)

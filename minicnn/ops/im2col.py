@@ -163,6 +163,45 @@ def im2col(x, w, b, stride, padding, dilation, groups, turned=False):
     return out.reshape(*out.shape[:2], *size)
 
 
+def col2im_cpu(columns, kernel, padding, dilation, dx):
+    """Add each number of the windows' gradients, columns (N, C KH KW, OH, OW), to the pixel of dx (N, C, H, W) it stood for.
+
+    Parallel over the rows of dx, which collect what is theirs: a task writes its own row, so there is no race.
+    """
+    (N, C, H, W), (OH, OW), (KH, KW) = dx.shape, columns.shape[2:], kernel
+    for task in prange(N * C * H):
+        n, c, h = task // (C * H), task // H % C, task % H
+        dx[n, c, h] = 0
+        for kh in range(KH):
+            i = h + padding[0] - kh * dilation[0]
+            if 0 <= i < OH:
+                for kw in range(KW):
+                    shift = padding[1] - kw * dilation[1]           # from a pixel to its output
+                    begin, end = max(0, -shift), min(W, OW - shift)
+                    if begin < end:
+                        row, part = dx[n, c, h, begin:end], columns[n, (c * KH + kh) * KW + kw, i, begin + shift:end + shift]
+                        for w in range(len(row)):
+                            row[w] += part[w]
+    return dx
+
+
+_col2im = jit(col2im_cpu)
+
+
+def col2im(dout, w, x_size, padding, dilation):
+    """Return dL/dx of conv2d with a stride of 1 for few channels, fewer than `multiply` has rows.
+
+    Gradients of windows come first, w^T dL/dy, as they do with `im2col` backwards: C KH KW rows fill what C would not.
+    """
+    F, C, KH, KW = w.shape
+    filters = once(w, "columns", lambda w: packed_filters(w.reshape(F, -1).T[:, :, None, None], 1))
+    (N, _, OH, OW), rows = dout.shape, C * KH * KW
+    columns = np.empty((N, rows, OH * OW), dout.dtype)
+    offsets = window_offsets((rows, F, 1, 1), (1, 1), (1, 1), OH * OW, OW)
+    _forward(dealt_out(dout, (1, 1), (0, 0), (OH, OW)), filters, np.zeros(rows, w.dtype), offsets, (OH, OW), columns)
+    return _col2im(columns.reshape(N, rows, OH, OW), (KH, KW), padding, dilation, np.empty((N, C, *x_size), dout.dtype))
+
+
 def dealt_filters(w, stride, groups):
     """Return the filters (used phases C, F / groups, taps, taps) that make the pictures of which dL/dx is put together.
 
