@@ -25,8 +25,7 @@ def test_frozen_arrays_cannot_be_written_to_again():
 def test_a_read_only_flag_is_no_promise():
     array = np.ones(3)
     array.flags.writeable = False
-    view = np.ones(3)[:]
-    view.flags.writeable = False
+    view = np.frombuffer(memoryview(np.ones(3)).toreadonly())
     assert not is_frozen(array) and not is_frozen(view) and not is_frozen(np.ones(3))
 
 

@@ -1,8 +1,8 @@
 """What is computed from weights that cannot change is computed once.
 
-A frozen network's arrays show the memory of bytes objects, which Python lets nobody change: a read-only flag could be taken
-back, and the change be missed. Whatever an op derives from such an array (Winograd's U, packed filters) is kept for as long
-as the array lives. From an array that somebody could write to, nothing is ever kept.
+A frozen network's arrays show memory that nobody else holds, through a read-only window: the flag of an array could be
+taken back and a change be missed, that of a window cannot. Whatever an op derives from such an array (Winograd's U, packed
+filters) is kept for as long as the array lives. From an array that somebody could write to, nothing is ever kept.
 """
 import weakref
 
@@ -11,16 +11,25 @@ import numpy as np
 _kept = {}          # (id of the array, what) -> (weak reference to it, value)
 
 
+class _Memory(np.ndarray):
+    """The memory of a frozen array, of which nobody else has a view."""
+
+
 def is_frozen(array):
     """Return whether nobody can ever write to the array."""
     while isinstance(array, np.ndarray):
         array = array.base
-    return isinstance(array, bytes)
+    return isinstance(array, memoryview) and isinstance(array.obj, _Memory)
 
 
 def freeze(array):
     """Return the array as one that cannot change: a copy, unless it is such a one."""
-    return array if is_frozen(array) or array.size == 0 else np.frombuffer(array.tobytes(), array.dtype).reshape(array.shape)
+    if is_frozen(array) or array.size == 0:
+        return array
+    memory = np.empty(array.nbytes + 64, np.uint8)
+    memory = memory[-memory.ctypes.data % 64:][:array.nbytes]              # from the beginning of a cache line on
+    memory.view(array.dtype).reshape(array.shape)[...] = array
+    return np.frombuffer(memoryview(memory.view(_Memory)).toreadonly(), array.dtype).reshape(array.shape)
 
 
 def settle(parameters, training):
