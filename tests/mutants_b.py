@@ -5,7 +5,7 @@ CONV, BACK, RELU, POOL = (f"minicnn.ops.{m}" for m in ("conv2d", "conv2d_backwar
 LINEAR, MATMUL, CONCAT, SHAPE = (f"minicnn.ops.{m}" for m in ("linear", "matmul", "concat", "shape_ops"))
 ARITHMETIC, ELEMENTWISE, ACTIVATIONS = (f"minicnn.ops.{m}" for m in ("arithmetic", "elementwise", "activations"))
 REDUCTIONS, AVG, UNPOOL = (f"minicnn.ops.{m}" for m in ("reductions", "avg_pool2d", "max_unpool2d"))
-WINOGRAD, IM2COL, GEMM = (f"minicnn.ops.{m}" for m in ("winograd", "im2col", "gemm"))
+WINOGRAD, WEIGHT, IM2COL, GEMM = (f"minicnn.ops.{m}" for m in ("winograd", "winograd_weight", "im2col", "gemm"))
 TRANSPOSE, PAD, RESIZE = (f"minicnn.ops.{m}" for m in ("conv_transpose2d", "pad", "interpolate"))
 
 MUTANTS = [
@@ -39,8 +39,26 @@ MUTANTS = [
     (BACK, "_all_dots", "sums[:] = 0", "pass", "what stood in the memory before"),
     (BACK, "_all_dots", "offsets[first + tile]", "offsets[tile]", "windows of the first part for all"),
     (BACK, "_all_dots", "dw[g, f + i,", "dw[g, f,", "one filter for all of a tile"),
-    (BACK, "conv2d_backward_weight_cpu", "n + p if s == 1", "n if s == 1", "no room for the padding"),
+    (BACK, "weight_by_dots", "n + p if s == 1", "n if s == 1", "no room for the padding"),
     (GEMM, "dots", "+= (a[i]", "= (a[i]", "= for +=: the last chunk alone"),
+    (WEIGHT, "_gradient_points", "y0 + 4. * y2", "y0 - 4. * y2", "a sign in A"),
+    (WEIGHT, "_gradient_points", "more_even - more_odd, y3", "more_even - more_odd, y0", "the point at infinity is another"),
+    (WEIGHT, "_taps", "third * (c - a) + u5", "third * (c + a) + u5", "a sign in G"),
+    (WEIGHT, "_strip", "or h >= H", "", "reads past the border"),
+    (WEIGHT, "_strip", "channel + lane)", "channel)", "the first of the channels for all"),
+    (WEIGHT, "_strip", "transpose(tile)", "pass", "rows not turned"),
+    (WEIGHT, "_input_strip", "load(half, r, 4 * j + 5, 0)", "load(half, r, 4 * j + 4, 0)", "the patch's last column twice"),
+    (WEIGHT, "_gradient_strip", "tile + j", "j", "each row of tiles on top of the first"),
+    (WEIGHT, "winograd_weight_cpu", "V, c // WIDTH, c % WIDTH, (n * down + i)", "V, c // WIDTH, c % WIDTH, (i)",
+     "all images on top of the first"),
+    (WEIGHT, "winograd_weight_cpu", "4 * i - padding, padding", "4 * i, padding", "rows of the padding forgotten"),
+    (WEIGHT, "winograd_weight_cpu", "f % HEIGHT:f % HEIGHT + ROWS", "0:ROWS", "the first filters of a block for all"),
+    (WEIGHT, "winograd_weight_cpu", "c * WIDTH:(c + 1) * WIDTH], True", "c * WIDTH:(c + 1) * WIDTH], False",
+     "= for +=: the last part of the batch alone"),
+    (WEIGHT, "winograd_taps_cpu", "load(dU, 6 + s, f, c), load(dU, 12 + s, f, c)",
+     "load(dU, 12 + s, f, c), load(dU, 6 + s, f, c)", "points of two rows exchanged"),
+    (WEIGHT, "winograd_backward_weight", "x[n:n + images], dout[n:n + images]", "x[:images], dout[:images]",
+     "the first part of the batch for all"),
     (WINOGRAD, "_filter_points", "g0[k] + g2[k], g0", "g0[k] - g2[k], g0", "a sign in G"),
     (WINOGRAD, "_filter_points", "g1[k] + g2[k]) / 2, (", "g1[k] - g2[k]) / 2, (", "a sign in G of F(2x2)"),
     (WINOGRAD, "_input_points2", "d2 - d1", "d1 - d2", "a sign in B of F(2x2)"),

@@ -152,7 +152,7 @@ def test_an_unknown_algorithm_is_refused(monkeypatch):
 
 
 SMALL = {"im2col": dict(DEPTH=5, PANELS=2), "winograd": dict(MANY=10, GROUP=1),
-         "conv2d_backward": dict(CHUNK=32, PART=2, BATCH=500)}
+         "conv2d_backward": dict(CHUNK=32, PART=2, BATCH=500), "winograd_weight": dict(PART=12000)}
 
 
 def small_tiles(monkeypatch):

@@ -18,12 +18,13 @@ from numba import prange
 from ..backend import pick
 from ..errors import SettingError, ShapeError
 from ..jit import jit
-from .conv2d_backward import conv2d_backward_input_ref, conv2d_backward_weight_cpu, conv2d_backward_weight_ref
+from .conv2d_backward import conv2d_backward_input_ref, conv2d_backward_weight_ref, weight_by_dots
 from .frozen import is_frozen
 from .gemm import ROWS
 from .im2col import col2im, im2col, im2col_backward_input
 from .op import Op, check_ndim, pair, shape_of, window_output_size
 from .winograd import winograd
+from .winograd_weight import winograd_backward_weight
 
 
 def conv2d_forward_ref(x, w, b, stride, padding, dilation, groups):
@@ -125,6 +126,15 @@ def conv2d_backward_input_cpu(dout, w, x_size, stride, padding, dilation, groups
             return winograd(dout, w, no_bias, around[0], turned=True)
         return im2col(dout, w, no_bias, stride, around, dilation, groups, turned=True)
     return im2col_backward_input(dout, w, x_size, stride, padding, dilation, groups)
+
+
+def conv2d_backward_weight_cpu(dout, x, w_shape, stride, padding, dilation, groups):
+    """dL/dw by Winograd's algorithm (winograd_weight.py) where the forward pass of frozen filters would use it, or by dots."""
+    if len(x) == 0:
+        return np.zeros(w_shape, x.dtype)
+    if algorithm(x.shape, w_shape, True, stride, padding, dilation, groups) == "winograd":
+        return winograd_backward_weight(dout, x, w_shape, padding[0])
+    return weight_by_dots(dout, x, w_shape, stride, padding, dilation, groups)
 
 
 KERNELS = {

@@ -96,15 +96,13 @@ def _all_dots(dout, x, offsets, shift, dw):
     return dw
 
 
-def conv2d_backward_weight_cpu(dout, x, w_shape, stride, padding, dilation, groups):
-    """dL/dw as dot products of long rows: of dL/dy by that of the input, which is moved for each number of a window.
+def weight_by_dots(dout, x, w_shape, stride, padding, dilation, groups):
+    """Return dL/dw as dot products of long rows: of dL/dy by that of the input, which is moved for each number of a window.
 
     Images of the batch stand in one row, image after image, row after row, with zeros between the rows of dL/dy where the
     input has its padding: so a window's number is always equally far from the place of its output. The padding on the right
     of a row is at the same time that on the left of the next.
     """
-    if len(x) == 0:
-        return np.zeros(w_shape, x.dtype)
     (F, OH, OW), C, phases = dout.shape[1:], x.shape[1], stride[0] * stride[1]
     pitch = tuple(max(o, n + p if s == 1 else -(-(n + 2 * p) // s))
                   for o, n, s, p in zip((OH, OW), x.shape[2:], stride, padding))

@@ -72,6 +72,11 @@ def zip2(a, b):
     return numbers[:LANES], numbers[LANES:]
 
 
+def transpose(tile):
+    """Exchange rows and columns of LANES x LANES numbers, in place."""
+    tile[:] = tile.T.copy()
+
+
 @numba.njit
 def unzip4(a, b, c, d):
     """Return the vectors of every fourth number of four vectors in a row: 0 1 2 3 4 ... -> 0 2 4 ... -> 0 4 8 ..."""
@@ -140,6 +145,11 @@ def _zip2_compiled(a, b):
     return lambda a, b: _zip2(a, b)
 
 
+@overload(transpose)
+def _transpose_compiled(tile):
+    return lambda tile: _transpose(tile)
+
+
 @intrinsic
 def _load_within(typing, array, at, end):
     def code(context, builder, signature, args):
@@ -201,8 +211,30 @@ def _unzip2(typing, a, b):
 def _zip2(typing, a, b):
     def code(context, builder, signature, args):
         return context.make_tuple(builder, signature.return_type, [
-            _shuffled(builder, *args, [i // 2 + i % 2 * LANES + half for i in range(LANES)]) for half in (0, LANES // 2)])
+            _shuffled(builder, *args, _zipped(half)) for half in (0, LANES // 2)])
     return types.UniTuple(a, 2)(a, b), code
+
+
+@intrinsic
+def _transpose(typing, tile):
+    """Rounds of zips: the first moves row i + LANES / 2 between the numbers of row i; after log2(LANES) rounds all are moved."""
+    def code(context, builder, signature, args):
+        array = context.make_array(tile)(context, builder, args[0])
+        first = builder.bitcast(array.data, context.get_value_type(Vector(tile.dtype)).as_pointer())
+        cells = [builder.gep(first, [ir.IntType(64)(i)]) for i in range(LANES)]
+        rows = [builder.load(cell, align=tile.dtype.bitwidth // 8) for cell in cells]
+        for _ in range(LANES.bit_length() - 1):
+            rows = [_shuffled(builder, rows[i], rows[i + LANES // 2], order)
+                    for i in range(LANES // 2) for order in (_zipped(0), _zipped(LANES // 2))]
+        for row, cell in zip(rows, cells):
+            builder.store(row, cell, align=tile.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+    return types.void(tile), code
+
+
+def _zipped(half):
+    """Return the order of the numbers in which `zip2` gives its first or second half."""
+    return [i // 2 + i % 2 * LANES + half for i in range(LANES)]
 
 
 def _shuffled(builder, a, b, order):
