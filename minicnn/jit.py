@@ -7,6 +7,7 @@ debugger can step through a kernel.
 A helper that a kernel calls is a plain `numba.njit` function, without a cache of its own: it is compiled into the kernel.
 Numba's disk cache watches only the file that the kernel stands in; ours watches those of the helpers as well.
 """
+import ctypes
 import functools
 import inspect
 import os
@@ -38,6 +39,7 @@ class jit:
 
     def __call__(self, *args):
         if self._compiled is None:
+            _keep_freed_memory()
             self._compiled = _lazily_compiled(self.py_func)
         # Compiled for C-contiguous arrays only: another layout would cost a compilation of its own.
         args = [np.ascontiguousarray(a) if isinstance(a, np.ndarray) and not a.flags.c_contiguous else a for a in args]
@@ -48,6 +50,19 @@ class jit:
             while isinstance(error, SystemError) and error.__cause__ is not None:
                 error = error.__cause__
             raise error from None
+
+
+@functools.lru_cache(maxsize=None)
+def _keep_freed_memory():
+    """Let the C library keep up to 256 MB that were freed, for the next arrays, where it can be told so (glibc, Linux).
+
+    Otherwise it gives large arrays back to the system at once, and the system clears each page of the next one: for the
+    output of a ReLU that takes ten times as long as the ReLU. Who sets MALLOC_TRIM_THRESHOLD_ or the like decides instead.
+    """
+    if not any(name.startswith(("MALLOC_", "GLIBC_TUNABLES")) for name in os.environ):
+        mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
+        for parameter, size in ((-1, 2 ** 28), (-3, 2 ** 25)) if mallopt else ():       # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
+            mallopt(parameter, size)
 
 
 def _lazily_compiled(function):

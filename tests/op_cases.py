@@ -132,6 +132,13 @@ case("max_pool2d", "padding, ceil", [(1, 2, 7, 9)], kernel_size=3, stride=2, pad
 case("max_pool2d", "by axis", [(1, 2, 7, 9)], kernel_size=(3, 2), stride=(1, 2), padding=(1, 0))
 case("max_pool2d", "ceil, the only window hangs over the edge", [(1, 2, 1, 5)], kernel_size=2, stride=2, ceil_mode=True)
 case("max_pool2d", "ties", [whole(1, 2, 9, 9)], gradcheck=False, kernel_size=3, stride=2)
+case("max_pool2d", "rows of several vectors", [(1, 2, 5, 75)], kernel_size=3, stride=2, padding=1)
+case("max_pool2d", "stride 3 along rows of several vectors", [(1, 2, 5, 75)], kernel_size=(2, 4), stride=(1, 3), padding=(1, 2))
+case("max_pool2d", "stride 1, wider than a vector", [(2, 1, 4, 37)], kernel_size=(1, 3), stride=1, padding=(0, 1))
+case("max_pool2d", "nothing but -inf in some windows", [lambda rs: np.where(rs.rand(1, 2, 6, 6) < 0.8, -np.inf, 1.)],
+     gradcheck=False, kernel_size=2, stride=1, padding=1)
+case("max_pool2d", "NaN wins", [lambda rs: np.where(rs.rand(1, 2, 6, 6) < 0.1, np.nan, rs.standard_normal((1, 2, 6, 6)))],
+     gradcheck=False, kernel_size=3, stride=2)
 case("max_pool2d", "one pixel", [(2, 1, 1, 1)], kernel_size=1)
 
 for label, inputs, settings in [

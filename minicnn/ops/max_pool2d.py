@@ -17,6 +17,7 @@ from ..backend import pick
 from ..errors import ShapeError
 from ..jit import jit
 from .op import Op, check_ndim, pair, shape_of, window_output_size
+from .simd import LANES, choose, load, load_within, store_within, unzip2
 
 
 def max_pool2d_forward_ref(x, kernel, stride, padding, out_size):
@@ -47,47 +48,55 @@ def max_pool2d_backward_ref(dout, switches, x_size):
 
 
 @numba.njit
-def _inside(offset, stride, size, count):
-    """Return the range [begin, end) of i in 0..count-1 for which 0 <= i * stride + offset < size."""
-    begin = min(count, max(0, (stride - 1 - offset) // stride))
-    return begin, max(begin, min(count, (size - 1 - offset) // stride + 1))
+def _challenge(value, place, best, at):
+    """Return (best, at) after the numbers `value` from `place` have challenged them: the larger wins, and a NaN does."""
+    wins = (value > best) | (value != value)                        # a NaN is not equal to itself
+    return choose(wins, value, best), choose(wins, place, at)
 
 
 @numba.njit
-def _challenge(row, step, place, best, at):
-    """Let row[0], row[step], ... win over `best` where they are larger; `at` is the place where the best is from."""
-    for j in range(len(best)):
-        value = row[j * step]
-        wins = (value > best[j]) | (value != value) | (at[j] < 0)           # a NaN is not equal to itself
-        best[j] = value if wins else best[j]
-        at[j] = np.int32(place + j * step) if wins else at[j]
+def _every_second(x, n, c, h, first, W):
+    """Return x[n, c, h, first], x[..., first + 2], ...; -inf outside of the picture."""
+    return unzip2(load_within(x, (n, c, h, first), W, -np.inf), load_within(x, (n, c, h, first + LANES), W, -np.inf))[0]
+
+
+@numba.njit
+def _spread_out(x, n, c, h, first, step, W, room):
+    """Return x[n, c, h, first], x[..., first + step], ...; -inf outside of the picture."""
+    for lane in range(LANES):
+        w = first + lane * step
+        room[lane] = x[n, c, h, w] if 0 <= w < W else -np.inf
+    return load(room, 0)
 
 
 def max_pool2d_forward_cpu(x, kernel, stride, padding, out_size):
-    """A place of the window for a whole row of outputs, then the next place: many numbers an instruction, no branches.
+    """LANES outputs of a row at a time: each place of their windows challenges the best so far, all lanes at once.
 
     Parallel over the planes (n, c); a task writes its own plane of out and switches, so there is no race.
     """
     (N, C, H, W), (OH, OW) = x.shape, out_size
-    out = np.empty((N, C, OH, OW), x.dtype)
-    switches = np.empty((N, C, OH, OW), np.int32)
+    out, switches = np.empty((N, C, OH, OW), x.dtype), np.empty((N, C, OH, OW), np.int32)
+    lefts = (np.arange(OW + LANES) * stride[1] - padding[1]).astype(np.int32)       # columns where the windows begin
+    starts = np.maximum(lefts, 0).astype(np.int32)
     for plane in prange(N * C):
         n, c = plane // C, plane % C
+        room = np.full(LANES, -np.inf, x.dtype)
+        nothing = load(room, 0)
         for i in range(OH):
-            out[n, c, i] = -np.inf
-            switches[n, c, i] = -1
             top = i * stride[0] - padding[0]
-            for h in range(max(top, 0), min(top + kernel[0], H)):
-                for kw in range(kernel[1]):
-                    begin, end = _inside(kw - padding[1], stride[1], W, OW)
-                    first = begin * stride[1] + kw - padding[1]
-                    row, best, at = x[n, c, h, first:], out[n, c, i, begin:end], switches[n, c, i, begin:end]
-                    if stride[1] == 1:                      # a step that is known makes the faster code
-                        _challenge(row, 1, h * W + first, best, at)
-                    elif stride[1] == 2:
-                        _challenge(row, 2, h * W + first, best, at)
-                    else:
-                        _challenge(row, stride[1], h * W + first, best, at)
+            for j in range(0, OW, LANES):
+                best, at = nothing, load(starts, j) + max(top, 0) * W
+                for h in range(max(top, 0), min(top + kernel[0], H)):
+                    for kw in range(kernel[1]):
+                        place, first = load(lefts, j) + (h * W + kw), j * stride[1] - padding[1] + kw
+                        if stride[1] == 1:
+                            best, at = _challenge(load_within(x, (n, c, h, first), W, -np.inf), place, best, at)
+                        elif stride[1] == 2:
+                            best, at = _challenge(_every_second(x, n, c, h, first, W), place, best, at)
+                        else:
+                            best, at = _challenge(_spread_out(x, n, c, h, first, stride[1], W, room), place, best, at)
+                store_within(out, (n, c, i, j), best, OW)
+                store_within(switches, (n, c, i, j), at, OW)
     return out, switches
 
 
