@@ -77,21 +77,21 @@ case("conv2d", "no bias", [(1, 2, 5, 5), (3, 2, 2, 2), None], linear=(0, 1))
 case("conv2d", "stride, padding and dilation by axis, 2 groups", [(2, 6, 9, 8), (4, 3, 3, 2), (4,)], linear=(0, 1),
      stride=(2, 1), padding=(1, 2), dilation=(1, 2), groups=2)
 case("conv2d", "1x1", [(2, 4, 3, 3), (5, 4, 1, 1), (5,)], linear=(0, 1))
-case("conv2d", "11x11 stride 4, as AlexNet", [(1, 1, 19, 19), (2, 1, 11, 11), (2,)], linear=(0, 1), stride=4)
+case("conv2d", "stride 2, few channels", [(1, 3, 8, 9), (5, 3, 3, 3), (5,)], linear=(0, 1), stride=2, padding=1)
+case("conv2d", "dilation by axis", [(1, 3, 9, 12), (4, 3, 3, 3), (4,)], linear=(0, 1), padding=2, dilation=(2, 3))
+case("conv2d", "no images", [(0, 2, 6, 6), (3, 2, 3, 3), (3,)], linear=(0, 1), gradcheck=False, padding=1)
 case("conv2d", "depthwise", [(1, 4, 6, 6), (4, 1, 3, 3), (4,)], linear=(0, 1), groups=4, padding=1)
 case("conv2d", "stride leaves pixels over", [(1, 2, 8, 7), (2, 2, 3, 3), (2,)], linear=(0, 1), stride=3)
 case("conv2d", "several blocks of channels", [(1, 20, 9, 5), (3, 20, 3, 3), (3,)], linear=(0, 1), gradcheck=False, padding=1)
-case("conv2d", "large filter: several tiles on the way back", [(1, 1, 50, 36), (1, 1, 40, 25), (1,)], linear=(0, 1),
-     gradcheck=False)
-
+case("conv2d", "1x1, whole panels", [(2, 9, 8, 12), (16, 9, 1, 1), (16,)], linear=(0, 1), gradcheck=False)
 case("conv2d", "Winograd", [(1, 16, 11, 10), (17, 16, 3, 3), (17,)], linear=(0, 1), gradcheck=False, padding=1)
 case("conv2d", "Winograd, small maps", [(4, 16, 5, 7), (16, 16, 3, 3), (16,)], linear=(0, 1), gradcheck=False, padding=1)
 case("conv2d", "Winograd, one row of many tiles", [(1, 16, 3, 130), (16, 16, 3, 3), (16,)], linear=(0, 1), gradcheck=False,
      padding=(2, 2))
+case("conv2d", "11x11 stride 4, as AlexNet", [(1, 1, 19, 19), (2, 1, 11, 11), (2,)], linear=(0, 1), stride=4)
 case("conv2d", "stride 2, 64 filters", [(2, 5, 9, 40), (64, 5, 3, 3), (64,)], linear=(0, 1), gradcheck=False, stride=2, padding=1)
-case("conv2d", "dilation by axis", [(1, 3, 9, 12), (4, 3, 3, 3), (4,)], linear=(0, 1), padding=2, dilation=(2, 3))
-case("conv2d", "no images", [(0, 2, 6, 6), (3, 2, 3, 3), (3,)], linear=(0, 1), gradcheck=False, padding=1)
-case("conv2d", "1x1, whole panels", [(2, 9, 8, 12), (16, 9, 1, 1), (16,)], linear=(0, 1), gradcheck=False)
+case("conv2d", "large filter: several tiles on the way back", [(1, 1, 50, 36), (1, 1, 40, 25), (1,)], linear=(0, 1),
+     gradcheck=False)
 
 # --- ReLU -------------------------------------------------------------------------------------------------------------
 case("relu", "", [(2, 3, 4, 4)])

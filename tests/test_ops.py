@@ -154,7 +154,7 @@ def test_an_unknown_algorithm_is_refused(monkeypatch):
         ops.conv2d(np.ones((1, 1, 3, 3)), np.ones((1, 1, 3, 3)))
 
 
-SMALL = {"im2col": dict(DEPTH=5, PANELS=2), "winograd": dict(MANY=10, GROUP=1),
+SMALL = {"im2col": dict(DEPTH=5, PANELS=2, TASKS=4), "winograd": dict(MANY=10, GROUP=1),
          "conv2d_backward": dict(CHUNK=32, PART=2, BATCH=500), "winograd_weight": dict(PART=12000)}
 
 

@@ -41,7 +41,7 @@ def plant(monkeypatch, module_name, function, old, new):
         return
     for holder in ops_modules(module_name):
         for key, value in list(vars(holder).items()):
-            if original in (value, getattr(value, "py_func", None)):
+            if original in (value, getattr(value, "py_func", None), getattr(value, "__wrapped__", None)):
                 monkeypatch.setattr(holder, key, mutated)
     for op_module in {inspect.getmodule(getattr(ops, n)) for n in ops.__all__}:
         for rung in op_module.KERNELS.values():

@@ -12,6 +12,8 @@ convolutions of dL/dy, each with those taps of the filters that land on its pixe
 
 Shapes and signs as in conv2d.py. Source: Chellapilla et al., High Performance Convolutional Neural Networks (2006).
 """
+import functools
+
 import numba
 import numpy as np
 from numba import prange
@@ -24,6 +26,7 @@ from .simd import LANES, load, load_within, store, store_within
 WIDTH = 2 * LANES       # outputs in a panel
 DEPTH = 512             # numbers of a window at a time: a block of packed filters, 16 KB, stays in the first-level cache
 PANELS = 4              # panels in a task
+TASKS = 16              # at least, if there are filters enough: so many cores get equal shares
 
 
 def dealt_out(x, stride, top_left, size):
@@ -50,8 +53,9 @@ def packed_filters(w, groups):
     return np.stack([packed_rows(part) for part in w.reshape(groups, F // groups, -1)])
 
 
+@functools.lru_cache(maxsize=1000)
 def window_offsets(w_shape, dilation, stride, plane, row):
-    """Return how far from the first number of a window each other one lies in memory: (K,).
+    """Return how far from the first number of a window each other one lies in memory: (K,), not to be changed.
 
     The input is dealt out by `stride` into pictures of `plane` numbers, `row` in a row.
     """
@@ -116,7 +120,8 @@ def _multiply_panel(filters, panel, out, q, count, tile):
 def im2col_forward_cpu(x, filters, b, offsets, size, out):
     """x dealt out (N, C, sh, sw, H', W'), packed filters, offsets (K,), size (OH, OW), out (N, F, OH OW).
 
-    Parallel over (group, block of outputs of the whole batch); a task writes its own outputs, so there is no race.
+    Parallel over (group, part of the filters, block of outputs of the whole batch); a task writes its own outputs, so there
+    is no race. Each part of the filters needs the windows anew, so there are several only where outputs are few.
     """
     groups, blocks, K = filters.shape[:3]
     F, pixels = out.shape[1:]
@@ -124,18 +129,20 @@ def im2col_forward_cpu(x, filters, b, offsets, size, out):
     plain = K == CG and x.shape[2] * x.shape[3] == 1 and x.shape[4] * x.shape[5] == pixels      # windows of one pixel: x
     maps = x.reshape(x.shape[0], x.shape[1], x.shape[2] * x.shape[3] * x.shape[4] * x.shape[5])
     tasks = (total + PANELS * WIDTH - 1) // (PANELS * WIDTH)
-    for task in prange(groups * tasks):
-        g, begin = task // tasks, task % tasks * PANELS * WIDTH
+    parts = max(1, min(blocks, TASKS // max(1, groups * tasks)))
+    for task in prange(groups * parts * tasks):
+        g, begin = task // (parts * tasks), task % tasks * PANELS * WIDTH
+        fb_from, fb_to = (task // tasks % parts) * blocks // parts, (task // tasks % parts + 1) * blocks // parts
         panels = np.empty((PANELS, min(DEPTH, K), WIDTH + LANES), x.dtype)
         tile = np.empty((ROWS, WIDTH + LANES), x.dtype)
         end = min(total, begin + PANELS * WIDTH)
-        _set_bias(out, b, g * FG, (g + 1) * FG, begin, end)
+        _set_bias(out, b, g * FG + fb_from * ROWS, g * FG + min(FG, fb_to * ROWS), begin, end)
         for first in range(0, K, DEPTH):
             last = min(K, first + DEPTH)
             for q in range(begin, end, WIDTH):
                 if not plain or q % pixels + WIDTH > pixels:
                     _fill(x, g * CG, offsets[first:last], size, q, min(WIDTH, end - q), panels[(q - begin) // WIDTH])
-            for fb in range(blocks):
+            for fb in range(fb_from, fb_to):
                 part = out[:, g * FG + fb * ROWS:g * FG + min(FG, (fb + 1) * ROWS)]
                 for q in range(begin, end, WIDTH):
                     n, p, lanes = q // pixels, q % pixels, LANES if end - q <= LANES else WIDTH
@@ -163,33 +170,41 @@ def im2col(x, w, b, stride, padding, dilation, groups, turned=False):
     return out.reshape(*out.shape[:2], *size)
 
 
-def col2im_cpu(columns, kernel, padding, dilation, dx):
+@numba.njit
+def _add_spread_out(part, row, first, step):
+    """row[first + j step] += part[j] for all j that are in the row."""
+    begin, end = max(0, (step - 1 - first) // step), min(len(part), (len(row) - 1 - first) // step + 1)
+    if step == 1:                                               # a step that is known makes vectors
+        for j in range(begin, end):
+            row[first + j] += part[j]
+    else:
+        for j in range(begin, end):
+            row[first + j * step] += part[j]
+
+
+def col2im_cpu(columns, kernel, stride, padding, dilation, dx):
     """Add each number of the windows' gradients, columns (N, C KH KW, OH, OW), to the pixel of dx (N, C, H, W) it stood for.
 
     Parallel over the rows of dx, which collect what is theirs: a task writes its own row, so there is no race.
     """
-    (N, C, H, W), (OH, OW), (KH, KW) = dx.shape, columns.shape[2:], kernel
+    (N, C, H), (KH, KW), OH = dx.shape[:3], kernel, columns.shape[2]
     for task in prange(N * C * H):
         n, c, h = task // (C * H), task // H % C, task % H
         dx[n, c, h] = 0
         for kh in range(KH):
-            i = h + padding[0] - kh * dilation[0]
-            if 0 <= i < OH:
+            i = h + padding[0] - kh * dilation[0]               # of the output times its stride, where there is one
+            if i >= 0 and i % stride[0] == 0 and i // stride[0] < OH:
                 for kw in range(KW):
-                    shift = padding[1] - kw * dilation[1]           # from a pixel to its output
-                    begin, end = max(0, -shift), min(W, OW - shift)
-                    if begin < end:
-                        row, part = dx[n, c, h, begin:end], columns[n, (c * KH + kh) * KW + kw, i, begin + shift:end + shift]
-                        for w in range(len(row)):
-                            row[w] += part[w]
+                    part, first = columns[n, (c * KH + kh) * KW + kw, i // stride[0]], kw * dilation[1] - padding[1]
+                    _add_spread_out(part, dx[n, c, h], first, stride[1])
     return dx
 
 
 _col2im = jit(col2im_cpu)
 
 
-def col2im(dout, w, x_size, padding, dilation):
-    """Return dL/dx of conv2d with a stride of 1 for few channels, fewer than `multiply` has rows.
+def col2im(dout, w, x_size, stride, padding, dilation):
+    """Return dL/dx of conv2d for few channels and small strides.
 
     Gradients of windows come first, w^T dL/dy, as they do with `im2col` backwards: C KH KW rows fill what C would not.
     """
@@ -199,7 +214,8 @@ def col2im(dout, w, x_size, padding, dilation):
     columns = np.empty((N, rows, OH * OW), dout.dtype)
     offsets = window_offsets((rows, F, 1, 1), (1, 1), (1, 1), OH * OW, OW)
     _forward(dealt_out(dout, (1, 1), (0, 0), (OH, OW)), filters, np.zeros(rows, w.dtype), offsets, (OH, OW), columns)
-    return _col2im(columns.reshape(N, rows, OH, OW), (KH, KW), padding, dilation, np.empty((N, C, *x_size), dout.dtype))
+    dx = np.empty((N, C, *x_size), dout.dtype)
+    return _col2im(columns.reshape(N, rows, OH, OW), (KH, KW), stride, padding, dilation, dx)
 
 
 def dealt_filters(w, stride, groups):
