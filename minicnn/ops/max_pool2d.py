@@ -69,6 +69,16 @@ def _spread_out(x, n, c, h, first, step, W, room):
     return load(room, 0)
 
 
+@numba.njit
+def _columns(count, stride, padding):
+    """Return the columns where so many windows begin, with the padding and without."""
+    lefts, starts = np.empty(count, np.int32), np.empty(count, np.int32)
+    for j in range(count):
+        lefts[j] = j * stride - padding
+        starts[j] = max(lefts[j], 0)
+    return lefts, starts
+
+
 def max_pool2d_forward_cpu(x, kernel, stride, padding, out_size):
     """LANES outputs of a row at a time: each place of their windows challenges the best so far, all lanes at once.
 
@@ -76,8 +86,7 @@ def max_pool2d_forward_cpu(x, kernel, stride, padding, out_size):
     """
     (N, C, H, W), (OH, OW) = x.shape, out_size
     out, switches = np.empty((N, C, OH, OW), x.dtype), np.empty((N, C, OH, OW), np.int32)
-    lefts = (np.arange(OW + LANES) * stride[1] - padding[1]).astype(np.int32)       # columns where the windows begin
-    starts = np.maximum(lefts, 0).astype(np.int32)
+    lefts, starts = _columns(OW + LANES, stride[1], padding[1])
     for plane in prange(N * C):
         n, c = plane // C, plane % C
         room = np.full(LANES, -np.inf, x.dtype)

@@ -41,11 +41,20 @@ def main(name, threads):
         answers.flush()
 
 
+REST, WARM = 0.05, 0.05         # seconds
+
+
 def timed(run, seconds):
-    """Run once to wake the threads up and to fill the caches, then for about so many seconds; return seconds per run."""
-    start = time.perf_counter()
-    run()
-    count = max(1, round(seconds / (time.perf_counter() - start)))
+    """Return seconds per run, of as many runs as take about so long.
+
+    Threads of the contender before may go on spinning for a while, and ours sleep: let the one end, then wake up the others.
+    """
+    time.sleep(REST)
+    start, count = time.perf_counter(), 0
+    while time.perf_counter() < start + WARM:
+        run()
+        count += 1
+    count = max(1, round(seconds / (time.perf_counter() - start) * count))
     start = time.perf_counter()
     for _ in range(count):
         run()
