@@ -1,10 +1,12 @@
 """Compilation: lazy, cached on disk, never stale, and off where a debugger wants it off."""
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from minicnn.jit import jit, single_threaded_blas
 
@@ -12,6 +14,7 @@ ROOT = Path(__file__).parent.parent
 KERNEL = """
 import numba
 import numpy as np
+import pytest
 from minicnn.jit import jit
 
 @numba.njit
@@ -100,3 +103,23 @@ def test_blas_is_held_to_one_thread_and_let_go():
         assert {p["num_threads"] for p in threadpoolctl.threadpool_info() if p["user_api"] == "blas"} == {1}
     after = [p["num_threads"] for p in threadpoolctl.threadpool_info() if p["user_api"] == "blas"]
     assert after[:len(before)] == before
+
+
+FAULTS = """
+import resource, numpy as np
+from minicnn import ops
+x = np.ones((1, 64, 160, 160), np.float32)
+for _ in range(3):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(10):
+        layers = [ops.relu(x) for _ in range(6)]
+        del layers
+print((resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) // 60)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux") or platform.libc_ver()[0] != "glibc", reason="other C libraries decide")
+def test_freed_memory_is_used_again(tmp_path):
+    """An output of 6.5 MB has 1600 pages: none of them is fetched from the system anew, unless the user decides otherwise."""
+    assert int(python(FAULTS, tmp_path)) < 100
+    assert int(python(FAULTS, tmp_path, MALLOC_TRIM_THRESHOLD_="100000", MALLOC_MMAP_THRESHOLD_="100000")) > 500
