@@ -176,10 +176,15 @@ def _dots(typing, a, b, offsets, sums):
 
         builder.position_at_end(loop)
         at, totals = builder.phi(index), [builder.phi(kind) for _ in cells]
-        rows = [builder.load(builder.inttoptr(builder.add(start, at), kind.as_pointer()), align=size) for start in starts]
-        pairs = [(x, y) for x in rows[:DOTS[0]] for y in rows[DOTS[0]:]]
-        news = [builder.fadd(builder.fmul(x, y, flags=("contract",)), total, flags=("contract",))
-                for (x, y), total in zip(pairs, totals)]
+        def row(start):
+            return builder.load(builder.inttoptr(builder.add(start, at), kind.as_pointer()), align=size)
+
+        rows, news = [row(start) for start in starts[:DOTS[0]]], list(totals)
+        for j in range(DOTS[1]):        # one of b after the other: all at once would be one too many for the registers
+            other = row(starts[DOTS[0] + j])
+            for i in range(DOTS[0]):
+                product = builder.fmul(rows[i], other, flags=("contract",))
+                news[i * DOTS[1] + j] = builder.fadd(product, news[i * DOTS[1] + j], flags=("contract",))
         following = builder.add(at, index(LANES * size))
         for phi, old, new in zip((at, *totals), (index(0), *olds), (following, *news)):
             phi.add_incoming(old, before)
