@@ -1,4 +1,4 @@
-"""Convolution (as networks mean it: correlation). The fast algorithms stand in im2col.py and winograd.py.
+"""Convolution (as networks mean it: correlation). The fast algorithms stand in im2col.py, winograd.py and winograd_weight.py.
 
     y[n, f, i, j] = b[f] + sum_{c, k, l} w[f, c, k, l] x[n, c, i s + k d - p, j s + l d - p]
 

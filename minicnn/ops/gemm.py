@@ -176,6 +176,7 @@ def _dots(typing, a, b, offsets, sums):
 
         builder.position_at_end(loop)
         at, totals = builder.phi(index), [builder.phi(kind) for _ in cells]
+
         def row(start):
             return builder.load(builder.inttoptr(builder.add(start, at), kind.as_pointer()), align=size)
 
