@@ -177,12 +177,12 @@ def _dots(typing, a, b, offsets, sums):
         builder.position_at_end(loop)
         at, totals = builder.phi(index), [builder.phi(kind) for _ in cells]
 
-        def row(start):
+        def loaded(start):
             return builder.load(builder.inttoptr(builder.add(start, at), kind.as_pointer()), align=size)
 
-        rows, news = [row(start) for start in starts[:DOTS[0]]], list(totals)
+        rows, news = [loaded(start) for start in starts[:DOTS[0]]], list(totals)
         for j in range(DOTS[1]):        # one of b after the other: all at once would be one too many for the registers
-            other = row(starts[DOTS[0] + j])
+            other = loaded(starts[DOTS[0] + j])
             for i in range(DOTS[0]):
                 product = builder.fmul(rows[i], other, flags=("contract",))
                 news[i * DOTS[1] + j] = builder.fadd(product, news[i * DOTS[1] + j], flags=("contract",))
