@@ -1,11 +1,10 @@
 """ZIP archives: what a directory may say, and how it may lie."""
 import io
 import struct
-import time
 import zipfile
 
 import pytest
-from test_format_numpy import assert_bounded
+from test_format_numpy import assert_bounded, fair_seconds
 
 from minicnn import formats
 from minicnn.errors import WeightsError
@@ -213,12 +212,13 @@ def test_a_million_entries():
     data += b"PK\6\6" + struct.pack("<QHHIIQQQQ", 44, 45, 45, 0, 0, 10**6, 10**6, 10**6 * len(entry), 35) + \
         b"PK\6\7" + struct.pack("<IQI", 0, len(data), 1) + end(65535, 0xffffffff, 0xffffffff)
     file = source(data)
-    start = time.process_time()
-    for reader in (torch_file, numpy_weights):
-        reader.recognises(file)
-        with pytest.raises(WeightsError, match="its ZIP directory lists 1000000 members in 47000000 bytes"):
-            reader.read(file)
-    assert time.process_time() - start < 0.5
+
+    def refuse():
+        for reader in (torch_file, numpy_weights):
+            reader.recognises(file)
+            with pytest.raises(WeightsError, match="its ZIP directory lists 1000000 members in 47000000 bytes"):
+                reader.read(file)
+    assert fair_seconds(refuse) < 0.5
 
 
 def test_is_zip():
