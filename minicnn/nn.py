@@ -25,8 +25,12 @@ class Layer:
     fan_in = None       # the number of products summed into one output, which sets the size of random weights
 
     def __init__(self):
-        self.parameters = {}
-        self.buffers = {}
+        self.parameters, self.buffers = {}, {}
+
+    def __setstate__(self, state):
+        """Freeze, in a copy or what comes out of a pickle, the weights that were frozen: their arrays are new ones."""
+        self.__dict__.update(state)
+        settle(self.parameters, self.training)
 
     def initialise(self, rng):
         """Draw the weights from N(0, 2 / fan_in) (He et al. 2015: keeps the signal's size through ReLUs); biases stay 0."""
@@ -219,11 +223,9 @@ class Network:
     """
 
     def __init__(self, architecture, preprocessing=images.Preprocessing(), classes=None, options=None, class_layer=None):
-        self.architecture = architecture
-        self._class_layer = class_layer
-        self.options = dict(options or {})
+        self.architecture, self.options = architecture, dict(options or {})
         self.preprocessing = preprocessing
-        self.classes = classes
+        self.classes, self._class_layer = classes, class_layer
         self.provenance = {}
         self.layers = {}        # name -> (layer, names of its inputs), in running order
 
@@ -313,13 +315,11 @@ class Network:
     # --- weights --------------------------------------------------------------------------------------------------
     def parameters(self):
         """Return an ordered dict "layer/weight" -> Tensor."""
-        return {f"{name}/{key}": value for name, (layer, _) in self.layers.items()
-                for key, value in layer.parameters.items()}
+        return {f"{name}/{key}": value for name, (layer, _) in self.layers.items() for key, value in layer.parameters.items()}
 
     def buffers(self):
         """Return an ordered dict "layer/running_mean" -> array of what is stored but not trained."""
-        return {f"{name}/{key}": value for name, (layer, _) in self.layers.items()
-                for key, value in layer.buffers.items()}
+        return {f"{name}/{key}": value for name, (layer, _) in self.layers.items() for key, value in layer.buffers.items()}
 
     def set_array(self, name, array):
         """Put a copy of `array` in the place of the parameter or buffer `name`, which must have the same shape."""
@@ -348,12 +348,11 @@ class Network:
     def astype(self, dtype):
         """Return a copy of the network whose weights are of another dtype: np.float64 for exact checks."""
         net = copy.copy(self)
-        net.layers = {}
-        for name, (layer, inputs) in self.layers.items():
-            layer = copy.copy(layer)
+        net.layers = {name: (copy.copy(layer), inputs) for name, (layer, inputs) in self.layers.items()}
+        for layer, _ in net.layers.values():
             layer.parameters = {k: Tensor(p.data.astype(dtype), p.requires_grad) for k, p in layer.parameters.items()}
             layer.buffers = dict(layer.buffers)
-            net.layers[name] = (layer, inputs)
+            settle(layer.parameters, layer.training)
         return net
 
     def train(self, rng=None):

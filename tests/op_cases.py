@@ -79,6 +79,10 @@ case("conv2d", "stride, padding and dilation by axis, 2 groups", [(2, 6, 9, 8), 
 case("conv2d", "1x1", [(2, 4, 3, 3), (5, 4, 1, 1), (5,)], linear=(0, 1))
 case("conv2d", "stride 2, few channels", [(1, 3, 8, 9), (5, 3, 3, 3), (5,)], linear=(0, 1), stride=2, padding=1)
 case("conv2d", "dilation by axis", [(1, 3, 9, 12), (4, 3, 3, 3), (4,)], linear=(0, 1), padding=2, dilation=(2, 3))
+case("conv2d", "filter taller than the picture", [(1, 5, 1, 9), (3, 5, 3, 3), (3,)], linear=(0, 1), padding=1)
+case("conv2d", "filter much taller than the picture, 3 groups", [(1, 3, 1, 8), (3, 1, 7, 5), (3,)], linear=(0, 1),
+     padding=(12, 5), dilation=(3, 1), groups=3)
+case("conv2d", "stride for one window alone", [(1, 2, 4, 5), (3, 2, 3, 2), (3,)], linear=(0, 1), stride=(10 ** 6, 2))
 case("conv2d", "no images", [(0, 2, 6, 6), (3, 2, 3, 3), (3,)], linear=(0, 1), gradcheck=False, padding=1)
 case("conv2d", "depthwise", [(1, 4, 6, 6), (4, 1, 3, 3), (4,)], linear=(0, 1), groups=4, padding=1)
 case("conv2d", "stride leaves pixels over", [(1, 2, 8, 7), (2, 2, 3, 3), (2,)], linear=(0, 1), stride=3)

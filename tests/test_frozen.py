@@ -1,5 +1,7 @@
 """What is kept for weights that cannot change is never used for others."""
+import copy
 import gc
+import pickle
 import sys
 
 import numpy as np
@@ -53,6 +55,18 @@ def test_what_is_kept_goes_with_the_array():
     del array
     gc.collect()
     assert len(kept) == before
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net)), lambda net: net.astype("d")])
+def test_copies_of_a_frozen_network_are_frozen(copied):
+    net = minicnn.nn.Sequential([("conv", minicnn.nn.Conv2d(2, 3, 3))]).initialise(0)
+    other = copied(net)
+    for weight in other.parameters().values():
+        assert is_frozen(weight.data)
+    other.train()
+    other.parameters()["conv/weight"].data += 1
+    assert not np.array_equal(other.parameters()["conv/weight"].data, net.parameters()["conv/weight"].data)
+    assert not is_frozen(copied(other).parameters()["conv/weight"].data)
 
 
 def test_a_changed_weight_is_never_missed():

@@ -236,6 +236,7 @@ ERRORS = [
     (lambda: ops.adaptive_avg_pool2d(IMAGE, 0), "output_size is 0"),
     (lambda: ops.adaptive_avg_pool2d(IMAGE[:, :, :0], 1), "not empty"),
     (lambda: ops.global_avg_pool2d(MATRIX), "expected 4 axes"),
+    (lambda: ops.max_pool2d(IMAGE[:, :, :0], 2, 1, 1), "planes that are not empty"),
     (lambda: ops.global_avg_pool2d(IMAGE[..., :0]), "not empty"),
     (lambda: ops.max_unpool2d(IMAGE, IMAGE.astype(int) + 80, 2), "indices run from 80 to 80, expected 0 to 79"),
     (lambda: ops.max_unpool2d(IMAGE, IMAGE.astype(int) - 1, 2), "indices run from -1"),

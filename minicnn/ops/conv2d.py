@@ -81,14 +81,16 @@ def conv2d_direct_cpu(x, w, b, out, stride, padding, dilation):
 
 
 _direct = jit(conv2d_direct_cpu)
+FROZEN_TILES, TILES = 9, 100    # from which Winograd's algorithm is the faster; measured on the layers of VGG-16 and SqueezeNet
 
 
 def algorithm(x_shape, w_shape, frozen, stride, padding, dilation, groups):
     """Return "winograd" or "im2col", whichever is the faster for the shapes, or what MINICNN_CONV says.
 
     Winograd's saves three quarters of the products of 3 x 3 filters one pixel apart, and pays with three passes over the
-    data: worth it from 16 channels and 16 filters on, if there are tiles enough to fill half a panel; many more if the filters
-    are not frozen, so that they are transformed at each call. A forced "winograd" that does not fit becomes "im2col".
+    data: worth it from 16 channels and 16 filters on, if there are tiles enough; many more if the filters are not frozen, so
+    that they are transformed at each call. What MINICNN_CONV forces is the way forwards: gradients come by Winograd's algorithm
+    or else by what im2col.py and conv2d_backward.py have. A forced "winograd" that does not fit becomes "im2col".
     """
     forced = os.environ.get("MINICNN_CONV")
     if forced not in (None, "", "direct", "im2col", "winograd"):
@@ -98,7 +100,7 @@ def algorithm(x_shape, w_shape, frozen, stride, padding, dilation, groups):
     if forced:
         return forced if fits or forced != "winograd" else "im2col"
     down, across = -(-(H + 2 * padding[0] - 2) // 4), -(-(W + 2 * padding[1] - 2) // 4)
-    worth = min(w_shape[0], C) >= 16 and N * down * across >= (9 if frozen else 100)
+    worth = min(w_shape[0], C) >= 16 and N * down * across >= (FROZEN_TILES if frozen else TILES)
     return "winograd" if fits and worth else "im2col"
 
 
@@ -188,4 +190,5 @@ def conv2d(x, w, b=None, stride=1, padding=0, dilation=1, groups=1):
     stride, padding = pair("conv2d", "stride", stride, 1), pair("conv2d", "padding", padding, 0)
     dilation = pair("conv2d", "dilation", dilation, 1)
     window_output_size("conv2d", shape_of(x)[2:], (KH, KW), stride, padding, dilation)
+    stride = tuple(min(s, n + 2 * p) for s, n, p in zip(stride, shape_of(x)[2:], padding))      # further is out of the picture
     return Conv2d.apply(x, w, b, stride=stride, padding=padding, dilation=dilation, groups=int(groups))

@@ -101,7 +101,8 @@ def weight_by_dots(dout, x, w_shape, stride, padding, dilation, groups):
 
     Images of the batch stand in one row, image after image, row after row, with zeros between the rows of dL/dy where the
     input has its padding: so a window's number is always equally far from the place of its output. The padding on the right
-    of a row is at the same time that on the left of the next.
+    of a row is at the same time that on the left of the next. These zeros are multiplied too: 0 times a NaN or an infinity of
+    the input is NaN, so that one of them shows in more numbers of a window than by the definition.
     """
     (F, OH, OW), C, phases = dout.shape[1:], x.shape[1], stride[0] * stride[1]
     pitch = tuple(max(o, n + p if s == 1 else -(-(n + 2 * p) // s))
@@ -113,7 +114,8 @@ def weight_by_dots(dout, x, w_shape, stride, padding, dilation, groups):
     offsets = window_offsets(w_shape, dilation, stride, L, pitch[1])
     spare = -len(offsets) % DOTS[1]
     tiles = np.concatenate([offsets, offsets[:1].repeat(spare)]).reshape(-1, DOTS[1])
-    flat = np.zeros(C * phases * L + int(offsets.max()) % L + LANES, x.dtype)
+    shift = C // groups * phases * L                                # from the channels of a group to those of the next
+    flat = np.zeros(max(C * phases * L, (groups - 1) * shift + int(offsets.max()) + L), x.dtype)     # as far as windows reach
     FG = -(-F // groups // DOTS[0]) * DOTS[0]                       # filters of a group, filled up
     rows = np.zeros((groups, FG, L), x.dtype)
     dw = np.zeros((groups, FG, tiles.size), x.dtype)
@@ -124,5 +126,5 @@ def weight_by_dots(dout, x, w_shape, stride, padding, dilation, groups):
     for n in range(0, len(x), N):
         _stack(x[n:n + N], stride, padding, pitch, flat[:C * phases * L].reshape(C * phases, L))
         _stack(dout[n:n + N], (1, 1), (0, 0), pitch, rows.reshape(groups * FG, L))
-        _all_dots(rows, flat, tiles, C // groups * phases * L, dw)
+        _all_dots(rows, flat, tiles, shift, dw)
     return np.ascontiguousarray(dw[:, :F // groups, :len(offsets)]).reshape(w_shape)

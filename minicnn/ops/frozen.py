@@ -1,8 +1,9 @@
 """What is computed from weights that cannot change is computed once.
 
-A frozen network's arrays show memory that nobody else holds, through a read-only window: the flag of an array could be
-taken back and a change be missed, that of a window cannot. Whatever an op derives from such an array (Winograd's U, packed
-filters) is kept for as long as the array lives. From an array that somebody could write to, nothing is ever kept.
+A frozen network's arrays show memory of their own through a read-only window: the flag of an array could be taken back and a
+change be missed, that of a window cannot (who digs the memory out from under the window does it on purpose). Whatever an op
+derives from such an array (Winograd's U, packed filters) is kept for as long as the array lives. From an array that somebody
+could write to, nothing is ever kept.
 """
 import weakref
 

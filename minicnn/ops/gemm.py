@@ -87,12 +87,19 @@ def _prefetch(builder, address):
 
 
 class _Code:
-    """Writes the loop over k: one block of instructions whose sums go round in registers (phi)."""
+    """Writes, as instructions for LLVM, what in C would be
+
+        for (k = 0; k < K; k++) for (i = 0; i < ROWS; i++) for (j = 0; j < vectors; j++) c[i][j] += a[k][i] * b[k][j];
+
+    with the loops over i and j written out and c in registers until the end. The loop over k is one block of instructions; a
+    `phi` is a value that was another one when the block was entered and in each round is what the round before made of it.
+    """
 
     def __init__(self, dtype, vectors):
         self.dtype, self.vectors, self.size = dtype, vectors, dtype.bitwidth // 8
 
     def emit(self, context, builder, signature, args):
+        """Addresses and strides of a, b and c; what c starts from; the loop; c written back. a may be a part of a wider array."""
         self.builder, index = builder, ir.IntType(64)
         self.kind, self.number = context.get_value_type(Vector(self.dtype)), context.get_value_type(self.dtype)
         a, b, c = (context.make_array(of)(context, builder, arg) for of, arg in zip(signature.args[:3], args))
@@ -142,9 +149,11 @@ class _Code:
         return news
 
     def at(self, address, offset, kind):
+        """Return the address plus so many bytes, as that of a `kind`."""
         return self.builder.inttoptr(self.builder.add(address, offset), kind.as_pointer())
 
     def lane(self, j):
+        """Return where vector j of a row begins, in bytes."""
         return ir.IntType(64)(j * LANES * self.size)
 
 

@@ -71,7 +71,10 @@ def _spread_out(x, n, c, h, first, step, W, room):
 
 @numba.njit
 def _columns(count, stride, padding):
-    """Return the columns where so many windows begin, with the padding and without."""
+    """Return the columns where so many windows begin, and the first ones of theirs that are not padding.
+
+    The latter are where the maximum of a window is from before anything has challenged it, and for ever if all is -inf.
+    """
     lefts, starts = np.empty(count, np.int32), np.empty(count, np.int32)
     for j in range(count):
         lefts[j] = j * stride - padding
@@ -145,6 +148,8 @@ def max_pool2d(x, kernel_size, stride=None, padding=0, ceil_mode=False, return_i
     stride defaults to kernel_size. Raises ShapeError for a padding of more than half the kernel or a kernel that does not fit.
     """
     check_ndim("max_pool2d", "x", x, 4, "(N, C, H, W)")
+    if min(shape_of(x)[2:]) < 1:
+        raise ShapeError(f"max_pool2d: x has shape {shape_of(x)}, expected planes that are not empty")
     kernel = pair("max_pool2d", "kernel_size", kernel_size, 1)
     stride = kernel if stride is None else pair("max_pool2d", "stride", stride, 1)
     padding = pair("max_pool2d", "padding", padding, 0)

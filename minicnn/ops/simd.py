@@ -7,6 +7,9 @@ slower. So the kernels that matter most say what they mean:
     d = load(array, r, i)               LANES numbers, array[r, i : i + LANES]
     store(array, (r, i), 4 * d + e)     the operators + - * work on all of them at once
 
+LANES numbers have to be there, also behind the last one that is wanted: compiled, nothing checks that. The callers leave room,
+or use load_within and store_within (whose indices are 32 bits).
+
 In Python, where a debugger can step through a kernel, a vector is a NumPy array of LANES numbers. Compiled, it is a vector
 of LLVM, the compiler behind Numba; the second half of this file teaches Numba that.
 """

@@ -27,7 +27,13 @@ than half as large. That is the better bargain where there are few tiles and so 
           |1/2-1/2 1/2|          | 0 -1  1  0 |          | 0  1 -1 -1 |
           | 0   0   1 |          | 0  1  0 -1 |
 
-The price: numbers up to 8 times as large are added and taken away again, so that float32 loses about one digit (1e-5 relative),
+Where the matrices come from: the row of G for a point p is (1, p, p^2), the filter's polynomial there, times a factor; the row
+of A for it is (1, p, p^2, p^3), since y is the transpose of evaluating; infinity stands for the leading coefficient alone. B^T
+is what interpolation needs in between; the factors of G (1/4, -1/6, 1/24: 1 over the product of p's differences from the
+other points) are its divisions, done once, on the filters.
+
+The price: numbers up to 8 times as large, 64 times in two dimensions, are added and taken away again, so that float32 loses
+about one digit (1e-5 relative); one NaN or infinity of the input spoils all 16 outputs of its tiles, not only the 9 that see it;
 and U is four times (F(2x2): 16/9) as large as the filters. U is kept for filters that cannot change (frozen.py).
 
 dL/dx is the same convolution of dL/dy, with filters turned by 180 degrees and f and c exchanged.
@@ -329,10 +335,11 @@ LARGE = 2 ** 17             # filters from which U of F(4x4) is too large for th
 
 
 def tile_size(F, C, tiles, turned=False):
-    """Return 4 for F(4x4), or 2 for F(2x2): where its smaller U is what counts, for lack of tiles to use U for.
+    """Return 4 for F(4x4), or 2 for F(2x2), whose smaller U is what counts for many filters and few tiles.
 
-    Forwards, that is where it is faster. Backwards, where a second U has to be kept, it may cost half as much time again:
-    of VGG-16 that saves a twentieth of the memory for a fiftieth of the time.
+    Forwards, F(2x2) where it is faster: up to a vector of tiles, so that processors with vectors of another length may choose
+    otherwise and differ in the last digits. Backwards, where a second U has to be kept, up to 16 tiles on all processors: with
+    short vectors this costs VGG-16 about 2 % of its time and saves 5 % of its memory.
     """
     return 2 if F * C >= LARGE and tiles <= (16 if turned else LANES) else 4
 
