@@ -23,6 +23,7 @@ from minicnn.files import replacing
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PEERS = {"PyTorch": ("torch",), "ONNX Runtime": ("onnxruntime", "onnx")}
+STARTUP = "SqueezeNet's first scores, import included"
 SUITES = ("ops", "nets", "train", "memory", "startup")
 SCORES, GRADIENTS = 1e-4, 1e-2      # largest error of scores by their largest; error of a gradient by its length: see `_agree`
 
@@ -72,7 +73,7 @@ def installed_peers():
 
 
 def _agree(case, ours, theirs, name):
-    """Return our largest error; raise BenchError if it is too large.
+    """Return our errors, of the scores and of the gradient; raise BenchError if one is too large.
 
     A gradient passes thousands of ReLUs and maxima. Where two numbers are equal but for rounding, they decide one way or the
     other, and a few pixels differ for good; so of gradients through networks the length of the error counts.
@@ -124,7 +125,7 @@ def startup(threads):
             start = time.perf_counter()
             subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=True, capture_output=True)
             seconds.append(time.perf_counter() - start)
-    return {"suite": "startup", "name": "SqueezeNet's first scores, import included", "cold": seconds[0],
+    return {"suite": "startup", "name": STARTUP, "cold": seconds[0],
             "warm": statistics.median(seconds[1:])}
 
 
@@ -134,10 +135,12 @@ def records(arguments, names, folder):
     made = {"ops": cases.ops_cases, "nets": cases.nets_cases, "train": cases.train_cases}
     for suite in arguments.suites:
         if suite == "startup":
-            yield startup(arguments.threads)
+            if arguments.only in STARTUP:
+                yield startup(arguments.threads)
         elif suite == "memory":
             case = list(cases.nets_cases(folder, ["vgg16"]))[-1]
-            yield memory(case, [name for name in names if name != "ONNX Runtime"], arguments.threads)
+            if arguments.only in case.name:
+                yield memory(case, [name for name in names if name != "ONNX Runtime"], arguments.threads)
         else:
             with workers(names, arguments.threads) as crew:
                 for case in made[suite](folder):
@@ -179,12 +182,15 @@ def parsed(argv):
     wrong = [suite for suite in arguments.suites if suite not in SUITES]
     if wrong or arguments.threads < 1 or arguments.rounds < 1:
         parser.error(f"{wrong[0]!r} is none of {', '.join(SUITES)}" if wrong else "--threads and --rounds are at least 1")
+    target = Path(arguments.json or "figures.json")
+    if target.is_dir() or not target.resolve().parent.is_dir():
+        parser.error(f"--json {arguments.json} is no place for a file: a folder, or in one that does not exist")
     arguments.suites = arguments.suites or list(SUITES)
     return arguments
 
 
 def main(argv=None):
-    arguments = parsed(argv)
+    arguments, done = parsed(argv), []
     os.environ["NUMBA_NUM_THREADS"] = str(arguments.threads)
     import numba
     numba.set_num_threads(min(arguments.threads, numba.config.NUMBA_NUM_THREADS))
@@ -192,25 +198,28 @@ def main(argv=None):
     names = ["minicnn", *(installed_peers() if arguments.peers else [])]
     if arguments.peers and len(names) == 1:
         print("no peer is installed: pip install -e '.[bench]'", file=sys.stderr)
-    peak = machine.peaks(arguments.threads)
-    print(f"{machine.description(arguments.threads)}; at most {2 * peak[0] / 1e9:.0f} GFLOP/s, {peak[1] / 1e9:.0f} GB/s")
-    print(f"{'milliseconds (ours / theirs)':<50} {' '.join(f'{n:>{9 if i == 0 else 16}}' for i, n in enumerate(names))}")
-    done = []
+    stopped = None
     with tempfile.TemporaryDirectory() as folder:
         try:
+            peak = machine.peaks(arguments.threads)
+            print(f"{machine.description(arguments.threads)}; at most {2 * peak[0] / 1e9:.0f} GFLOP/s, {peak[1] / 1e9:.0f} GB/s")
+            print(f"{'milliseconds (ours / theirs)':<50} {' '.join(f'{n:>{9 if i == 0 else 16}}' for i, n in enumerate(names))}")
             for record in records(arguments, names, Path(folder)):
                 done.append(record)
                 print(row(record, names, peak), flush=True)
         except BenchError as error:
-            sys.exit(f"tools.bench: {error}")
+            stopped = f"tools.bench: {error}"
         except KeyboardInterrupt:
-            print("interrupted; what was measured so far counts", file=sys.stderr)
-    if arguments.json:
+            stopped = "interrupted; what was measured so far counts"
+    if not done and not stopped:
+        stopped = f"no case of {', '.join(arguments.suites)} has {arguments.only!r} in its name"
+    if arguments.json and done:
         with replacing(arguments.json) as path:
             figures = {"machine": machine.description(arguments.threads), "peak_gflops": 2 * peak[0] / 1e9,
-                       "peak_gbytes": peak[1] / 1e9, "records": done}
+                       "peak_gbytes": peak[1] / 1e9, "complete": not stopped, "records": done}
             Path(path).write_text(json.dumps(figures, indent=1))
+    return stopped                      # sys.exit prints it, with status 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -6,9 +6,7 @@ from minicnn import Tensor, ops
 from minicnn.ops.frozen import freeze
 from minicnn.ops.op import Op
 
-from .steps import plan
-
-RATE = np.float32(1e-4)
+from .steps import RATE, plan
 
 
 class Contender:

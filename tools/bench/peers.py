@@ -1,9 +1,7 @@
 """The cases by PyTorch and by ONNX Runtime, as their users would write them. Nothing of minicnn is imported here."""
 import numpy as np
 
-from .steps import plan
-
-RATE = 1e-4
+from .steps import RATE, plan
 
 
 def _hangs_over(step):
@@ -76,7 +74,7 @@ class Torch:
         loss.backward()
         with self.torch.no_grad():
             for weight in weights.values():
-                weight -= RATE * weight.grad
+                weight -= float(RATE) * weight.grad
                 weight.grad = None
         return [loss.detach().numpy()]
 

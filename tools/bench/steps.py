@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+RATE = np.float32(1e-4)         # of a training step
+
 
 @dataclass(frozen=True)
 class Step:

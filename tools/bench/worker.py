@@ -9,6 +9,7 @@ import gc
 import importlib
 import pickle
 import resource
+import signal
 import sys
 import time
 
@@ -18,6 +19,7 @@ CONTENDERS = {"minicnn": ("ours", "Contender"), "PyTorch": ("peers", "Torch"), "
 
 
 def main(name, threads):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)        # Ctrl-C is the parent's, which then closes the input
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
     sys.stdout = sys.stderr                             # what a library prints does not get between the answers
     module, contender = CONTENDERS[name]
