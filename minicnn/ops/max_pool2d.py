@@ -102,11 +102,12 @@ def max_pool2d_forward_cpu(x, kernel, stride, padding, out_size):
                     for kw in range(kernel[1]):
                         place, first = load(lefts, j) + (h * W + kw), j * stride[1] - padding[1] + kw
                         if stride[1] == 1:
-                            best, at = _challenge(load_within(x, (n, c, h, first), W, -np.inf), place, best, at)
+                            value = load_within(x, (n, c, h, first), W, -np.inf)
                         elif stride[1] == 2:
-                            best, at = _challenge(_every_second(x, n, c, h, first, W), place, best, at)
+                            value = _every_second(x, n, c, h, first, W)
                         else:
-                            best, at = _challenge(_spread_out(x, n, c, h, first, stride[1], W, room), place, best, at)
+                            value = _spread_out(x, n, c, h, first, stride[1], W, room)
+                        best, at = _challenge(value, place, best, at)
                 store_within(out, (n, c, i, j), best, OW)
                 store_within(switches, (n, c, i, j), at, OW)
     return out, switches

@@ -74,7 +74,7 @@ class Torch:
         loss.backward()
         with self.torch.no_grad():
             for weight in weights.values():
-                weight -= float(RATE) * weight.grad
+                weight -= RATE * weight.grad
                 weight.grad = None
         return [loss.detach().numpy()]
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-RATE = np.float32(1e-4)         # of a training step
+RATE = 1e-4         # of a training step
 
 
 @dataclass(frozen=True)
