@@ -1,0 +1,213 @@
+"""t-SNE: points that were neighbours become neighbours in the plane. Slide "More on t-SNE".
+
+    q_ij = w_ij / Z,    w_ij = (1 + ||y_i - y_j||^2)^{-1},    Z = sum_{k != l} w_kl        (Student's t: a heavy tail)
+
+    C = KL(P || Q) = sum_{i != j} p_ij ln(p_ij / q_ij)
+
+    dC/dy_i = 4 sum_j (p_ij - q_ij) (1 + ||y_i - y_j||^2)^{-1} (y_i - y_j)
+                      ----force----  --------------spring-------------
+
+The force is positive, and the spring pulls, where two points were nearer neighbours than they are now; else it pushes.
+
+Derivation. ln q_ij = ln w_ij - ln Z, so C = const - sum p_ij ln w_ij + ln Z (as sum p_ij = 1). With
+dw_ij/dy_i = -2 w_ij^2 (y_i - y_j),
+and each pair twice in the sums, as ij and as ji:
+
+    dC/dy_i = -2 sum_j p_ij (-2 w_ij) (y_i - y_j) + 2 sum_j (-2 w_ij^2 / Z) (y_i - y_j),      w_ij^2 / Z = q_ij w_ij
+
+`tsne_gradient_ref` is this line for line; `tsne_steps` moves the points; what makes it fast stands in barnes_hut.py (cells for
+the many) and interpolation.py (a grid for very many). P comes from affinities.py.
+Source: L. van der Maaten and G. Hinton, "Visualizing data using t-SNE", JMLR 9, 2008.
+"""
+from functools import partial
+
+import numba
+import numpy as np
+import scipy.sparse
+
+from ..errors import SettingError, ShapeError, unknown_name
+from ..jit import jit
+from .affinities import reordered
+from .barnes_hut import attraction_cpu, barnes_hut_repulsion
+from .checks import as_points, number
+from .descent import Descent, MapState, norm
+from .interpolation import GridRepulsion
+from .quadtree import morton_order
+
+METHODS = ("auto", "barnes_hut", "fft", "exact")
+
+
+# --- the definition ---------------------------------------------------------------------------------------------------
+def student_ref(Y):
+    """Return w (N, N) of a map Y (N, n_components), its diagonal 0."""
+    w = 1 / (1 + ((Y[:, None] - Y[None]) ** 2).sum(axis=2))
+    np.fill_diagonal(w, 0)
+    return w
+
+
+def tsne_divergence_ref(P, Y):
+    """Return KL(P || Q) of dense affinities P (N, N) and a map Y."""
+    w = student_ref(Y)
+    Q = w / w.sum()
+    pairs = P > 0                               # 0 ln 0 = 0
+    return np.sum(P[pairs] * np.log(P[pairs] / Q[pairs]))
+
+
+def tsne_gradient_ref(P, Y):
+    """Return dC/dY (N, n_components) of dense affinities P (N, N)."""
+    w = student_ref(Y)
+    force, spring = P - w / w.sum(), w[:, :, None] * (Y[:, None] - Y[None])
+    return 4 * np.einsum("ij,ijc->ic", force, spring)
+
+
+def numeric_gradient(function, Y, step=1e-5):
+    """Return the gradient of `function` at Y by central differences: (C(y + step) - C(y - step)) / (2 step), one by one."""
+    gradient = np.zeros(Y.shape)
+    for at in np.ndindex(*Y.shape):
+        up, down = Y.copy(), Y.copy()
+        up[at] += step
+        down[at] -= step
+        gradient[at] = (function(up) - function(down)) / (2 * step)
+    return gradient
+
+
+# --- fast -------------------------------------------------------------------------------------------------------------
+class Gradient:
+    """gradient = Gradient(P, Y.shape, Y.dtype)(Y): dC/dY for sparse affinities P (N, N), by one of the methods.
+
+    Its arrays are made once and written over by every call.
+    """
+
+    def __init__(self, P, shape, dtype, method="auto", theta=0.5):
+        self.P, self.p, self.theta, self.method = P, P.data.astype(dtype), theta, fastest(method, shape)
+        self.attraction, self.repulsion = np.empty(shape, dtype), np.empty(shape, dtype)
+        self.grid = GridRepulsion()
+
+    def __call__(self, Y, exaggeration=1.0):
+        """Return 4 (exaggeration attraction - repulsion / Z), see barnes_hut.py."""
+        attraction_cpu(self.P.indptr, self.P.indices, self.p, Y, Y, self.attraction)
+        if self.method == "barnes_hut":
+            _, Z = barnes_hut_repulsion(Y, self.theta, self.repulsion)
+        elif self.method == "fft":
+            _, Z = self.grid(Y, self.repulsion)
+        else:
+            _, Z = exact_repulsion(Y, self.repulsion)
+        np.multiply(self.attraction, 4 * exaggeration, out=self.attraction)
+        np.multiply(self.repulsion, 4 / max(Z, np.finfo(float).tiny), out=self.repulsion)
+        return np.subtract(self.attraction, self.repulsion, out=self.attraction)
+
+
+def fastest(method, shape):
+    """Return the method itself, or for "auto" the fastest for a map of that shape. Raises SettingError, UnknownNameError."""
+    if method not in METHODS:
+        raise unknown_name("method", method, METHODS)
+    if shape[1] != 2 and method in ("barnes_hut", "fft"):
+        raise SettingError(f"method {method!r} makes maps of 2 components, not of {shape[1]}; take method=\"exact\"")
+    if method != "auto":
+        return method
+    return "exact" if shape[1] != 2 or shape[0] < 1000 else "barnes_hut" if shape[0] < 15000 else "fft"
+
+
+def exact_repulsion(Y, out=None):
+    """Return (repulsion, Z) of a map Y (N, n_components): every pair, but for vectors and all cores as in the definition."""
+    repulsion, z = np.empty_like(Y) if out is None else out, np.empty(len(Y), Y.dtype)
+    across = np.ascontiguousarray(Y.T)
+    exact_cpu(across, across, repulsion, z)
+    return repulsion, float(z.sum(dtype=float)) - len(Y)            # w_ii = 1 was counted
+
+
+def kl_divergence(P, Y):
+    """Return KL(P || Q) of sparse affinities P and a map Y (N, n_components), in float64.
+
+    Z is summed over all pairs; for a map in the plane of more than 20,000 points on a fine grid, right to 5 digits.
+    """
+    Y, terms = np.asarray(Y, float), np.empty(len(Y))
+    Z = GridRepulsion(spacing=0.25)(Y)[1] if len(Y) > 20_000 and Y.shape[1] == 2 else exact_repulsion(Y)[1]
+    divergence_cpu(P.indptr, P.indices, P.data, Y, terms)
+    return float(terms.sum() + np.log(max(Z, np.finfo(float).tiny)) * P.data.sum())
+
+
+@numba.njit(fastmath={"reassoc", "contract", "nsz"})        # terms may be added in any order, so: as vectors
+def _springs_of(i, queries, Y, square, repulsion):
+    """Write row i of the repulsion and return sum_j w_ij; queries and Y (n_components, N), square (N,): room for 1 + d_ij^2."""
+    one = Y.dtype.type(1)
+    square[:] = one
+    for c in range(len(Y)):
+        for j in range(len(square)):
+            square[j] += (queries[c, i] - Y[c, j]) * (queries[c, i] - Y[c, j])
+    total = Y.dtype.type(0)
+    for j in range(len(square)):
+        square[j] = one / square[j]
+        total += square[j]
+    for c in range(len(Y)):
+        push = Y.dtype.type(0)
+        for j in range(len(square)):
+            push += square[j] * square[j] * (queries[c, i] - Y[c, j])
+        repulsion[i, c] = push
+    return total
+
+
+def _exact_cpu(queries, Y, repulsion, z):
+    """Parallel over queries, 16 at a time, each of which writes its own row; queries and Y (n_components, N)."""
+    M = queries.shape[1]
+    for block in numba.prange((M + 15) // 16):
+        square = np.empty(Y.shape[1], Y.dtype)
+        for i in range(block * 16, min(M, block * 16 + 16)):
+            z[i] = _springs_of(i, queries, Y, square, repulsion)
+
+
+def _divergence_cpu(indptr, indices, p, Y, terms):
+    """Parallel over points: sum_j p_ij (ln p_ij - ln w_ij)."""
+    for i in numba.prange(len(Y)):
+        total = 0.
+        for k in range(indptr[i], indptr[i + 1]):
+            square = 1.
+            for c in range(Y.shape[1]):
+                square += (Y[i, c] - Y[indices[k], c]) ** 2
+            if p[k] > 0:
+                total += p[k] * np.log(p[k] * square)
+        terms[i] = total
+
+
+exact_cpu, divergence_cpu = jit(_exact_cpu), jit(_divergence_cpu)
+
+
+# --- the technique ----------------------------------------------------------------------------------------------------
+def tsne_steps(P, start, *, method="auto", theta=0.5, early_exaggeration=12.0, exaggeration_iter=250, learning_rate="auto",
+               momentum=(0.5, 0.8), dtype=None):
+    """Yield MapStates of t-SNE without end: P sparse affinities (N, N), start (N, n_components) where the points are at step 0.
+
+    method: "exact", "barnes_hut" (with its theta), "fft" or "auto". early_exaggeration: P is multiplied by it for the first
+    `exaggeration_iter` steps, so that groups find together before they fill the plane. learning_rate: "auto" is N / 4 over the
+    exaggeration of the moment, at least 50 (A. Belkina et al., Nature Communications 10, 2019, whose gradient has no 4).
+    momentum: at first, and after the exaggeration. dtype: default float32, and float64 for "exact".
+    Points are kept along the Morton curve inside, so that what is near in the map is near in memory.
+    """
+    start, P = as_points("tsne_steps", start), _as_affinities(P, len(start))
+    method, theta = fastest(method, start.shape), number("tsne_steps", "theta", theta, at_least=0)
+    early_exaggeration = number("tsne_steps", "early_exaggeration", early_exaggeration, at_least=1)
+    dtype = np.dtype(dtype or (np.float64 if method == "exact" else np.float32))
+    order, descent, step = np.arange(len(start)), Descent(start.astype(dtype)), 0
+    while True:
+        if step in (0, exaggeration_iter, 2 * exaggeration_iter):
+            if start.shape[1] == 2:
+                along = morton_order(descent.Y)
+                descent.reorder(along)
+                order = order[along]
+            gradient = Gradient(reordered(P, order), start.shape, dtype, method, theta)
+            back = np.argsort(order)
+        exaggeration = early_exaggeration if step < exaggeration_iter else 1.0
+        slope = gradient(descent.Y, exaggeration)
+        yield MapState(step, descent.Y[back], norm(slope), partial(kl_divergence, P))
+        rate = max(len(start) / 4 / exaggeration, 50.0) if learning_rate == "auto" else learning_rate
+        descent.move(slope, rate, momentum[step >= exaggeration_iter])
+        step += 1
+
+
+def _as_affinities(P, N):
+    P = scipy.sparse.csr_matrix(P)
+    if P.shape != (N, N):
+        raise ShapeError(f"tsne_steps: P {P.shape} and start of {N} points do not fit together; P should be ({N}, {N})")
+    if not np.isfinite(P.data).all() or (P.data < 0).any():
+        raise SettingError("tsne_steps: P has entries that are negative or no numbers; expected affinities, 0 or more")
+    return P
