@@ -1,14 +1,18 @@
-"""python -m lectures [--list] [--full] [--out DIR] [NAME ...]: run the lectures in deck order, leave DIR/index.html."""
+"""python -m lectures [--list] [--full] [--out DIR] [--images FOLDER] [NAME ...]: the lectures in deck order; leaves DIR/index.html.
+"""
 import argparse
 import importlib
+import inspect
 import sys
 import time
 from pathlib import Path
 
-from minicnn.errors import MinicnnError, unknown_name
+from minicnn.errors import MinicnnError, SettingError, unknown_name
 from minicnn.files import replacing
+from minicnn.loop import animate, last
 
 from . import book
+from .common import files_in
 
 HERE = Path(__file__).parent
 
@@ -26,18 +30,33 @@ def find(name):
     raise unknown_name("lecture", name, [n[3:] for n in lecture_names()])
 
 
-def run(name, folder, full):
-    """Run one lecture, write its pictures into `folder`, and return its Section."""
+def takes_images(name):
+    """Whether a lecture can show the user's own pictures: its compute has the parameter `images`."""
+    return "images" in inspect.signature(importlib.import_module(f"lectures.{name}").compute).parameters
+
+
+def save_picture(picture, stem):
+    """Write a figure as stem.png, or a list of frames (H, W, 3) uint8 as the animation stem.gif; return the path."""
+    path = stem.with_name(stem.name + (".gif" if isinstance(picture, list) else ".png"))
+    if isinstance(picture, list):
+        last(animate(picture, path, lambda frame: frame))
+    else:
+        with replacing(path) as temporary:
+            picture.savefig(temporary)
+    return path
+
+
+def run(name, folder, full, images=None):
+    """Run one lecture, write its pictures into `folder`, and return its Section. images: a folder, for lectures that take one."""
     module = importlib.import_module(f"lectures.{name}")
+    own = {"images": images} if images is not None and takes_images(name) else {}
     section = book.Section(name, module.TITLE, module.FORMULA, module.LOOK_FOR)
     start = time.perf_counter()
     try:
-        result = module.compute(full)
-        for picture, figure in module.draw(result).items():
-            file = f"{name}.png" if picture == name[3:] else f"{name}_{picture}.png"
-            with replacing(folder / file) as temporary:
-                figure.savefig(temporary)
-            section.pictures.append(file)
+        result = module.compute(full, **own)
+        for title, picture in module.draw(result).items():
+            stem = folder / (name if title == name[3:] else f"{name}_{title}")
+            section.pictures.append(save_picture(picture, stem).name)
         section.checks = module.check(result)
     except MinicnnError as error:
         section.error = str(error)
@@ -45,7 +64,7 @@ def run(name, folder, full):
     return section
 
 
-def run_all(names, folder, full):
+def run_all(names, folder, full, images=None):
     """Run lectures with a progress bar; after each the page is written anew. Return the Sections, also after Ctrl-C."""
     import tqdm
     sections, start = [], time.perf_counter()
@@ -53,7 +72,7 @@ def run_all(names, folder, full):
         with tqdm.tqdm(names, unit="lecture") as bar:
             for name in bar:
                 bar.set_description(name)
-                section = run(name, folder, full)
+                section = run(name, folder, full, images)
                 sections.append(section)
                 bar.write(f"{name}: {section.seconds:.1f} s" + (f", {section.error}" if section.error else ""))
                 for c in section.checks:
@@ -66,12 +85,21 @@ def run_all(names, folder, full):
     return sections
 
 
+def check_images(names, folder):
+    """Raise SettingError if none of the lectures takes pictures, ImageError if there is no such folder or nothing in it."""
+    if not any(takes_images(name) for name in names):
+        able = ", ".join(n[3:] for n in lecture_names() if takes_images(n))
+        raise SettingError(f"--images: of {', '.join(n[3:] for n in names)} none shows your own pictures; these do: {able}")
+    files_in(folder)
+
+
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m lectures", description="Run the lectures and leave a page of pictures.")
     parser.add_argument("names", nargs="*", metavar="NAME", help="lectures to run, with or without number; default all")
     parser.add_argument("--list", action="store_true", help="list the lectures and stop")
     parser.add_argument("--full", action="store_true", help="larger, finer and slower")
     parser.add_argument("--out", default="out", metavar="DIR", help="folder for index.html and the pictures (default: out)")
+    parser.add_argument("--images", metavar="FOLDER", help="your own pictures, for the lectures that can show them")
     options = parser.parse_args(arguments)
     if options.list:
         for name in lecture_names():
@@ -80,8 +108,10 @@ def main(arguments=None):
     folder = Path(options.out)
     try:
         names = [find(n) for n in options.names] or lecture_names()
+        if options.images is not None:
+            check_images(names, options.images)
         folder.mkdir(parents=True, exist_ok=True)
-        sections = run_all(names, folder, options.full)
+        sections = run_all(names, folder, options.full, options.images)
     except MinicnnError as error:
         print(f"lectures: {error}", file=sys.stderr)
         return 2

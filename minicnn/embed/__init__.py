@@ -12,8 +12,8 @@ from .neighbors import nearest_neighbors
 from .principal_components import pca
 from .quadtree import QuadTree
 from .sne import sne_steps
-from .tsne import kl_divergence, tsne_steps
+from .tsne import exact_repulsion, kl_divergence, tsne_steps
 from .vp_tree import VPTree
 
-__all__ = ["SNE", "TSNE", "QuadTree", "VPTree", "dense_affinities", "kl_divergence", "nearest_neighbors", "pca",
-           "sne_steps", "sparse_affinities", "tsne_steps"]
+__all__ = ["SNE", "TSNE", "QuadTree", "VPTree", "dense_affinities", "exact_repulsion", "kl_divergence", "nearest_neighbors",
+           "pca", "sne_steps", "sparse_affinities", "tsne_steps"]

@@ -99,8 +99,10 @@ def _bisection_cpu(exponents, p, goal, tolerance):
     With s = sum_k exp(-beta d_k), the entropy is H = ln s + beta sum_k d_k exp(-beta d_k) / s: it falls as beta rises.
     """
     for i in numba.prange(len(exponents)):
-        row, nearest = exponents[i], exponents[i].min()         # taken off all: cancels out, and exp(0) = 1 never vanishes
-        low, high, beta = 0., np.inf, 1.
+        row, nearest = exponents[i], np.inf     # the nearest is taken off all: cancels out, and exp(0) = 1 never vanishes
+        for j in range(len(row)):
+            nearest = min(nearest, row[j])
+        low, high, beta, total = 0., np.inf, 1., 1.
         for _ in range(200):
             total, weighted = 0., 0.
             for j in range(len(row)):
@@ -116,7 +118,8 @@ def _bisection_cpu(exponents, p, goal, tolerance):
             else:
                 high = beta
                 beta = (low + high) / 2
-        p[i] /= total
+        for j in range(len(row)):
+            p[i, j] /= total
 
 
 def _reorder_cpu(P, order, places, indptr, indices, data):

@@ -117,6 +117,17 @@ def _sum_of_springs(x, y, places, masses, count):
 
 
 @numba.njit
+def _box_around(points, start, end):
+    """Return (left, right, lower, upper) of the rectangle around points start..end-1."""
+    left = right = points[start, 0]
+    lower = upper = points[start, 1]
+    for i in range(start + 1, end):
+        left, right = min(left, points[i, 0]), max(right, points[i, 0])
+        lower, upper = min(lower, points[i, 1]), max(upper, points[i, 1])
+    return left, right, lower, upper
+
+
+@numba.njit
 def _distance_to_box(x, y, box):
     """Return the squared distance of a place from a rectangle left, right, lower, upper; 0 inside."""
     dx, dy = max(box[0] - x, x - box[1], x - x), max(box[2] - y, y - box[3], y - y)
@@ -140,8 +151,7 @@ def _repulsion_cpu(queries, points, order, cells, reach, own, repulsion, z):
     child, first, counts, level, mass = cells
     for group in numba.prange((len(queries) + GROUP - 1) // GROUP):
         start, end = group * GROUP, min(len(queries), group * GROUP + GROUP)
-        mine = queries[start:end]
-        box = mine[:, 0].min(), mine[:, 0].max(), mine[:, 1].min(), mine[:, 1].max()
+        mine, box = queries[start:end], _box_around(queries, start, end)
         places, masses = np.empty((2, ROOM), points.dtype), np.empty(ROOM, points.dtype)
         sums, stack = np.zeros((end - start, 3), points.dtype), np.empty(4 * LEVELS + 4, np.int32)
         stack[0], depth, found = 0, 1, 0
@@ -169,7 +179,8 @@ def _repulsion_cpu(queries, points, order, cells, reach, own, repulsion, z):
                         depth += 1
         _add_up(mine, places, masses, found, sums)
         for i in range(start, end):
-            repulsion[order[i]], z[i] = sums[i - start, :2], sums[i - start, 2]
+            repulsion[order[i], 0], repulsion[order[i], 1] = sums[i - start, 0], sums[i - start, 1]
+            z[i] = sums[i - start, 2]
 
 
 @numba.njit(fastmath={"reassoc", "contract", "nsz"})

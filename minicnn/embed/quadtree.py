@@ -213,13 +213,14 @@ def _divide(row, size, codes, order, cells):
     Stable: within a quarter the points keep their order. The second rows of codes and order are for scratch.
     """
     child, ranges, _ = cells
-    first, count, level = ranges[row]
+    first, count, level = ranges[row, 0], ranges[row, 1], ranges[row, 2]
     shift, counts = 2 * (LEVELS - 1 - level), np.zeros(5, np.int64)
     for i in range(first, first + count):
         counts[(codes[0, i] >> shift & 3) + 1] += 1
     for quarter in range(4):
         if counts[quarter + 1] > 0:
-            child[row, quarter], child[size] = size, -1
+            child[row, quarter] = size
+            child[size, 0] = child[size, 1] = child[size, 2] = child[size, 3] = -1
             ranges[size, 0], ranges[size, 1], ranges[size, 2] = first + counts[quarter], counts[quarter + 1], level + 1
             size += 1
         counts[quarter + 1] += counts[quarter]  # now: how many points lie in the quarters before the next
@@ -227,7 +228,8 @@ def _divide(row, size, codes, order, cells):
         quarter = codes[0, i] >> shift & 3
         codes[1, first + counts[quarter]], order[1, first + counts[quarter]] = codes[0, i], order[0, i]
         counts[quarter] += 1
-    codes[0, first:first + count], order[0, first:first + count] = codes[1, first:first + count], order[1, first:first + count]
+    for i in range(first, first + count):
+        codes[0, i], order[0, i] = codes[1, i], order[1, i]
     return size
 
 
@@ -237,14 +239,16 @@ def _weigh_all(start, end, points, order, cells):
     child, ranges, mass = cells
     for row in range(end - 1, start - 1, -1):
         x = y = 0.
-        if child[row].max() < 0:
-            for i in order[ranges[row, 0]:ranges[row, 0] + ranges[row, 1]]:
-                x += points[i, 0]
-                y += points[i, 1]
-        for part in child[row]:
+        divided = False
+        for quarter in range(4):
+            part = child[row, quarter]
             if part >= 0:
+                divided = True
                 x += ranges[part, 1] * np.float64(mass[part, 0])
                 y += ranges[part, 1] * np.float64(mass[part, 1])
+        for k in range(ranges[row, 0], 0 if divided else ranges[row, 0] + ranges[row, 1]):
+            x += points[order[k], 0]
+            y += points[order[k], 1]
         mass[row, 0], mass[row, 1] = x / ranges[row, 1], y / ranges[row, 1]
 
 
@@ -279,7 +283,8 @@ def _quadtree_cpu(points, codes, order, leaf_size, cells, room):
     of its points; at the end the rows are moved together. Returns their number, or 0 if there was no room.
     """
     child, ranges, mass = cells
-    child[0], size, top = -1, 1, 0
+    child[0, 0] = child[0, 1] = child[0, 2] = child[0, 3] = -1
+    size, top = 1, 0
     ranges[0, 0], ranges[0, 1], ranges[0, 2] = 0, len(points), 0
     while top < size and ranges[top, 2] < 3:    # rows come level by level here
         if ranges[top, 1] > leaf_size:
@@ -292,10 +297,10 @@ def _quadtree_cpu(points, codes, order, leaf_size, cells, room):
     for k in numba.prange(size - top):
         ends[k] = _divide_all(top + k, starts[k], starts[k + 1], codes, order, leaf_size, cells)
         _weigh_all(starts[k], ends[k], points, order[0], cells)
-    if size > top and ends.min() < 0:
-        return 0
     above = size
     for k in range(len(ends)):                  # move together: the rows, and in them the numbers of the quarters' rows
+        if ends[k] < 0:
+            return 0
         gap = starts[k] - size
         _move(top + k, top + k, gap, cells)
         for row in range(starts[k], ends[k]):

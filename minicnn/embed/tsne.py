@@ -116,13 +116,15 @@ def exact_repulsion(Y, out=None):
     return repulsion, float(z.sum(dtype=float)) - len(Y)            # w_ii = 1 was counted
 
 
-def kl_divergence(P, Y):
+def kl_divergence(P, Y, Z=None):
     """Return KL(P || Q) of sparse affinities P and a map Y (N, n_components), in float64.
 
-    Z is summed over all pairs; for a map in the plane of more than 20,000 points on a fine grid, right to 5 digits.
+    Z: if not given it is summed over all pairs; for a map in the plane of more than 20,000 points on a fine grid, which is
+    right to 5 digits.
     """
     Y, terms = np.asarray(Y, float), np.empty(len(Y))
-    Z = GridRepulsion(spacing=0.25)(Y)[1] if len(Y) > 20_000 and Y.shape[1] == 2 else exact_repulsion(Y)[1]
+    if Z is None:
+        Z = GridRepulsion(spacing=0.25)(Y)[1] if len(Y) > 20_000 and Y.shape[1] == 2 else exact_repulsion(Y)[1]
     divergence_cpu(P.indptr, P.indices, P.data, Y, terms)
     return float(terms.sum() + np.log(max(Z, np.finfo(float).tiny)) * P.data.sum())
 

@@ -1,4 +1,4 @@
-"""python -m tools.bench [ops] [nets] [train] [memory] [startup] [--peers] [--json FILE]
+"""python -m tools.bench [ops] [nets] [train] [memory] [startup] [tsne] [--peers] [--json FILE]
 
 Each contender has a process of its own, so that no one's threads or memory are in another's way. For each case all of them
 get the same input and weights; their outputs must agree; then they run in turn, round after round, and the medians count.
@@ -24,7 +24,7 @@ from minicnn.files import replacing
 ROOT = Path(__file__).resolve().parent.parent.parent
 PEERS = {"PyTorch": ("torch",), "ONNX Runtime": ("onnxruntime", "onnx")}
 STARTUP = "SqueezeNet's first scores, import included"
-SUITES = ("ops", "nets", "train", "memory", "startup")
+SUITES = ("ops", "nets", "train", "memory", "startup", "tsne")
 SCORES, GRADIENTS = 1e-4, 1e-2      # largest error of scores by their largest; error of a gradient by its length: see `_agree`
 
 
@@ -131,12 +131,15 @@ def startup(threads):
 
 def records(arguments, names, folder):
     """Yield the record of each case asked for."""
-    from . import cases
+    from . import cases, tsne
     made = {"ops": cases.ops_cases, "nets": cases.nets_cases, "train": cases.train_cases}
     for suite in arguments.suites:
         if suite == "startup":
             if arguments.only in STARTUP:
                 yield startup(arguments.threads)
+        elif suite == "tsne":
+            peers = tsne.installed_peers() if arguments.peers else []
+            yield from tsne.records(arguments.threads, peers, arguments.rounds, arguments.only, folder)
         elif suite == "memory":
             case = list(cases.nets_cases(folder, ["vgg16"]))[-1]
             if arguments.only in case.name:
@@ -149,7 +152,10 @@ def records(arguments, names, folder):
 
 
 def row(record, names, peak):
-    """Return a record as a line of the table."""
+    """Return a record as a line of the table, or as several."""
+    if record["suite"] == "tsne":
+        from . import tsne
+        return tsne.rows(record)
     if record["suite"] == "startup":
         return f"{record['name']:<50} cold {record['cold']:.2f} s   warm {record['warm']:.2f} s"
     if record["suite"] == "memory":
@@ -172,8 +178,9 @@ def cores():
 def parsed(argv):
     """Return the command's arguments."""
     parser = argparse.ArgumentParser(prog="python -m tools.bench", description="Times minicnn, and its peers in turn with it.")
-    parser.add_argument("suites", nargs="*", metavar="SUITE", help=f"which of {', '.join(SUITES)}; all if none is named")
-    parser.add_argument("--peers", action="store_true", help="also PyTorch and ONNX Runtime: pip install -e '.[bench]'")
+    parser.add_argument("suites", nargs="*", metavar="SUITE",
+                        help=f"which of {', '.join(SUITES)}; all but the long tsne if none is named")
+    parser.add_argument("--peers", action="store_true", help="also what else is installed, by pip install -e '.[bench]'")
     parser.add_argument("--threads", type=int, default=cores(), help="of each contender (default: all cores)")
     parser.add_argument("--rounds", type=int, default=9, help="turns, of which the median counts (default 9)")
     parser.add_argument("--only", default="", help="cases whose name contains this")
@@ -185,7 +192,7 @@ def parsed(argv):
     target = Path(arguments.json or "figures.json")
     if target.is_dir() or not target.resolve().parent.is_dir():
         parser.error(f"--json {arguments.json} is no place for a file: a folder, or in one that does not exist")
-    arguments.suites = arguments.suites or list(SUITES)
+    arguments.suites = arguments.suites or [suite for suite in SUITES if suite != "tsne"]
     return arguments
 
 
@@ -207,7 +214,7 @@ def main(argv=None):
             for record in records(arguments, names, Path(folder)):
                 done.append(record)
                 print(row(record, names, peak), flush=True)
-        except BenchError as error:
+        except MinicnnError as error:
             stopped = f"tools.bench: {error}"
         except KeyboardInterrupt:
             stopped = "interrupted; what was measured so far counts"

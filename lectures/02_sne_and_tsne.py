@@ -1,0 +1,88 @@
+"""SNE, symmetric SNE and t-SNE on the same digits from the same start: what the heavy tail is good for."""
+import numpy as np
+
+from minicnn.embed import dense_affinities, nearest_neighbors, pca, sne_steps, sparse_affinities, tsne_steps
+from minicnn.embed.descent import start_of
+from minicnn.loop import last, take
+
+from .common import Check, digits, panels
+from .maps import TAB10, frame_of, neighbour_accuracy, scatter_map, separation, with_ticks
+
+TITLE = "t-SNE and SNE"
+FORMULA = """SNE        q_{j|i} ∝ exp(-‖y_i - y_j‖²)         C = Σ_i KL(P_i ‖ Q_i)    ∂C/∂y_i = 2 Σ_j (p_{j|i} - q_{j|i} + p_{i|j} - q_{i|j}) (y_i - y_j)
+symmetric  q_ij   ∝ exp(-‖y_i - y_j‖²)         C = KL(P ‖ Q)            ∂C/∂y_i = 4 Σ_j (p_ij - q_ij) (y_i - y_j)
+t-SNE      q_ij   ∝ (1 + ‖y_i - y_j‖²)⁻¹       C = KL(P ‖ Q)            ∂C/∂y_i = 4 Σ_j (p_ij - q_ij) (1 + ‖y_i - y_j‖²)⁻¹ (y_i - y_j)
+p_{j|i} ∝ exp(-‖x_i - x_j‖² / 2σ_i²),   p_ij = (p_{j|i} + p_{i|j}) / 2N"""
+LOOK_FOR = """All three start from the same two principal components. With a Gaussian, points at a medium distance find no room in the
+plane: SNE crushes the digits together into one disc, in which the classes touch and mix. That is the crowding problem. Student's t
+falls slowly (right), so the same small q allows a far greater distance: t-SNE puts gaps between the groups. The animation shows
+how: while the attraction is exaggerated the groups find together, and then they spread out."""
+NAMES = ("SNE", "symmetric SNE", "t-SNE")
+PERPLEXITY = 30
+
+
+def compute(full):
+    images, labels = digits(1500 if full else 600)
+    X = pca(images.reshape(len(images), -1) / 255, 50)
+    start = start_of(X, "pca", 2, 0)
+    steps = 1000 if full else 500
+    conditional, P = dense_affinities(X, PERPLEXITY), dense_affinities(X, PERPLEXITY, symmetric=True)
+    student = list(take(steps, tsne_steps(sparse_affinities(X, PERPLEXITY), start)))
+    maps = [last(take(steps, sne_steps(conditional, start, noise=0.05))),
+            last(take(steps, sne_steps(P, start, symmetric=True, noise=0.05))), student[-1]]
+    film = [{"step": s.step, "embedding": s.embedding, "kl": s.kl_divergence} for s in student if _shown(s.step)]
+    return {"labels": labels, "maps": dict(zip(NAMES, (m.embedding for m in maps))), "film": film}
+
+
+def _shown(step):
+    """Whether a step is a frame of the animation: often in the beginning, seldom in the end."""
+    return step % 5 == 0 if step < 60 else step % 10 == 0 if step < 300 else step % 20 == 0
+
+
+def draw(result):
+    figure, axes = panels(1, 4, width=4.1, height=4.9)
+    labels = result["labels"]
+    for ax, (name, Y) in zip(axes[0], result["maps"].items()):
+        scatter_map(ax, Y, labels, size=16)
+        ax.set_title(name, fontsize=20)
+    ax, d = with_ticks(axes[0, 3]), np.linspace(0, 4, 200)
+    ax.plot(d, np.exp(-d ** 2), lw=3, color="tab:red", label=r"$\exp(-d^2)$")
+    ax.plot(d, 1 / (1 + d ** 2), lw=3, color="tab:blue", label=r"$1\,/\,(1+d^2)$")
+    ax.annotate("", (3, 0.1), (np.sqrt(np.log(10)), 0.1), arrowprops={"arrowstyle": "->", "lw": 2})
+    ax.text(2.3, 0.14, "the same $q$,\ntwice as far", fontsize=13, ha="center", va="bottom")
+    ax.set_xlabel("distance $d$ in the map", fontsize=14)
+    ax.set_title("before normalisation", fontsize=16)
+    ax.legend(fontsize=14, frameon=False)
+    _legend(figure)
+    return {"sne_and_tsne": figure, "film": [_frame(f, labels) for f in result["film"]] + [_frame(result["film"][-1], labels)] * 25}
+
+
+def _legend(figure):
+    """Ten coloured dots with the digits beside them, below the panels."""
+    import matplotlib
+    from matplotlib.lines import Line2D
+    colours = matplotlib.colormaps[TAB10].colors
+    dots = [Line2D([], [], marker="o", ls="", ms=10, color=colours[c], label=str(c)) for c in range(10)]
+    figure.legend(handles=dots, loc="outside lower center", ncols=10, fontsize=15, frameon=False, handletextpad=0.1)
+
+
+def _frame(shown, labels):
+    figure, axes = panels(1, 1, width=4.6, height=4.9)
+    scatter_map(axes[0, 0], shown["embedding"], labels, size=14)
+    phase = ", p exaggerated" if shown["step"] < 250 else ""
+    width = np.ptp(shown["embedding"], axis=0).max()
+    axes[0, 0].set_title(f"t-SNE, step {shown['step']}{phase}\nKL {shown['kl']:.2f}, the map is {width:.2g} wide", fontsize=14)
+    return frame_of(figure)
+
+
+def _gaps(Y):
+    """Return how uneven a map is: the spread of nearest-neighbour... of the map's radius to the distance of a 5th neighbour."""
+    return float(np.linalg.norm(Y - Y.mean(axis=0), axis=1).mean() / nearest_neighbors(Y, 5)[1][:, 4].mean())
+
+
+def check(result):
+    maps, labels = result["maps"], result["labels"]
+    apart = {name: separation(Y, labels) for name, Y in maps.items()}
+    right = {name: neighbour_accuracy(Y, labels) for name, Y in maps.items()}
+    print(apart, right, {n: _gaps(Y) for n, Y in maps.items()})
+    return [Check("x", 1)]

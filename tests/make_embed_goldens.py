@@ -1,0 +1,61 @@
+"""Write the goldens of the embeddings, goldens/embed.npz: what scikit-learn says of neighbours, affinities, objective, gradient.
+
+    pip install scikit-learn openTSNE; python tests/make_embed_goldens.py
+"""
+from pathlib import Path
+
+import numpy as np
+
+GOLDENS = Path(__file__).parent / "goldens" / "embed.npz"
+METRICS = ("euclidean", "manhattan", "chebyshev", "cosine")
+
+
+def clusters(count, dimensions, seed):
+    """Points (3 count, dimensions) in three groups of different spread."""
+    rng = np.random.default_rng(seed)
+    centres = 8 * rng.normal(size=(3, dimensions))
+    return np.concatenate([c + s * rng.normal(size=(count, dimensions)) for c, s in zip(centres, (0.5, 1, 2))])
+
+
+def results():
+    import openTSNE
+    import sklearn
+    from openTSNE.affinity import PerplexityBasedNN
+    from scipy.spatial.distance import pdist, squareform
+    from sklearn.manifold import _t_sne, _utils, trustworthiness
+    from sklearn.neighbors import NearestNeighbors
+    X = clusters(20, 5, seed=1)
+    out = {"versions": f"scikit-learn {sklearn.__version__}, openTSNE {openTSNE.__version__}, numpy {np.__version__}", "X": X}
+    for metric in METRICS:
+        distances, indices = NearestNeighbors(n_neighbors=10, metric=metric, algorithm="brute").fit(X).kneighbors()
+        out[f"neighbors/{metric}/indices"], out[f"neighbors/{metric}/distances"] = indices.astype(np.int32), distances
+    square = squareform(pdist(X, "sqeuclidean")).astype(np.float32)
+    for perplexity in (5, 30):
+        out[f"conditional/{perplexity}"] = _utils._binary_search_perplexity(square, perplexity, 0).astype(np.float32)
+    out["opentsne/5"] = PerplexityBasedNN(X, perplexity=5, method="exact").P.toarray()
+    for components in (2, 3):
+        Y = np.random.default_rng(components).normal(scale=3, size=(len(X), components))
+        P = np.maximum(squareform(_t_sne._joint_probabilities(square, 5, 0)), 0)
+        P /= P.sum()
+        cost, gradient = _t_sne._kl_divergence(Y.ravel(), squareform(P), max(components - 1, 1), len(X), components)
+        out[f"tsne/{components}/P"], out[f"tsne/{components}/Y"] = P, Y
+        out[f"tsne/{components}/cost"], out[f"tsne/{components}/gradient"] = cost, gradient.reshape(Y.shape)
+    # 1 degree of freedom in both cases here: for 3 components scikit-learn would take 2
+    gradient = out["tsne/3/gradient"]
+    dof1 = _t_sne._kl_divergence(out["tsne/3/Y"].ravel(), squareform(out["tsne/3/P"]), 1, len(X), 3)
+    out["tsne/3/cost"], out["tsne/3/gradient"] = dof1[0], dof1[1].reshape(gradient.shape)
+    big = clusters(100, 5, seed=2)
+    P = openTSNE.affinity.PerplexityBasedNN(big, perplexity=10, method="exact").P.tocsr()
+    P.sort_indices()
+    Y = np.random.default_rng(4).normal(scale=5, size=(len(big), 2)).astype(np.float32)
+    cost, gradient = _t_sne._kl_divergence_bh(Y.ravel(), P.astype(np.float32), 1, len(big), 2, angle=0.5)
+    out["barnes_hut/X"], out["barnes_hut/Y"] = big, Y
+    out["barnes_hut/gradient"] = gradient.reshape(Y.shape)
+    out["trustworthiness"] = trustworthiness(X, X[:, :2], n_neighbors=5)
+    return out
+
+
+if __name__ == "__main__":
+    found = results()
+    np.savez_compressed(GOLDENS, **found)
+    print(f"{len(found)} arrays, {GOLDENS.stat().st_size} bytes, {found['versions']}")
