@@ -17,26 +17,26 @@ LOOK_FOR = """All three start from the same two principal components. With a Gau
 plane: SNE crushes the digits together into one disc, in which the classes touch and mix. That is the crowding problem. Student's t
 falls slowly (right), so the same small q allows a far greater distance: t-SNE puts gaps between the groups. The animation shows
 how: while the attraction is exaggerated the groups find together, and then they spread out."""
-NAMES = ("SNE", "symmetric SNE", "t-SNE")
-PERPLEXITY = 30
+PERPLEXITY, NOISE = 15, 0.05
+LOOSE, END = 100, 500           # when the exaggeration of t-SNE ends, and the run
 
 
 def compute(full):
-    images, labels = digits(1500 if full else 600)
+    images, labels = digits(2500 if full else 1000)
     X = pca(images.reshape(len(images), -1) / 255, 50)
     start = start_of(X, "pca", 2, 0)
-    steps = 1000 if full else 500
-    conditional, P = dense_affinities(X, PERPLEXITY), dense_affinities(X, PERPLEXITY, symmetric=True)
-    student = list(take(steps, tsne_steps(sparse_affinities(X, PERPLEXITY), start)))
-    maps = [last(take(steps, sne_steps(conditional, start, noise=0.05))),
-            last(take(steps, sne_steps(P, start, symmetric=True, noise=0.05))), student[-1]]
+    films = {"SNE": sne_steps(dense_affinities(X, PERPLEXITY), start, noise=NOISE),
+             "symmetric SNE": sne_steps(dense_affinities(X, PERPLEXITY, symmetric=True), start, symmetric=True, noise=NOISE)}
+    maps = {name: last(take(300 if full else 150, film)).embedding for name, film in films.items()}
+    # for so few points 12-fold exaggeration is too much: it pulls them all into one spot
+    student = list(take(END, tsne_steps(sparse_affinities(X, PERPLEXITY), start, early_exaggeration=4, exaggeration_iter=LOOSE)))
     film = [{"step": s.step, "embedding": s.embedding, "kl": s.kl_divergence} for s in student if _shown(s.step)]
-    return {"labels": labels, "maps": dict(zip(NAMES, (m.embedding for m in maps))), "film": film}
+    return {"labels": labels, "maps": {**maps, "t-SNE": student[-1].embedding}, "film": film}
 
 
 def _shown(step):
-    """Whether a step is a frame of the animation: often in the beginning, seldom in the end."""
-    return step % 5 == 0 if step < 60 else step % 10 == 0 if step < 300 else step % 20 == 0
+    """Whether a step is a frame of the animation: often where much happens, seldom in the end."""
+    return step % 4 == 0 if step < 60 or LOOSE <= step < LOOSE + 60 else step % 20 == 0
 
 
 def draw(result):
@@ -49,12 +49,13 @@ def draw(result):
     ax.plot(d, np.exp(-d ** 2), lw=3, color="tab:red", label=r"$\exp(-d^2)$")
     ax.plot(d, 1 / (1 + d ** 2), lw=3, color="tab:blue", label=r"$1\,/\,(1+d^2)$")
     ax.annotate("", (3, 0.1), (np.sqrt(np.log(10)), 0.1), arrowprops={"arrowstyle": "->", "lw": 2})
-    ax.text(2.3, 0.14, "the same $q$,\ntwice as far", fontsize=13, ha="center", va="bottom")
+    ax.text(2.7, 0.27, "the same $q$,\ntwice as far", fontsize=14, ha="left", va="bottom")
     ax.set_xlabel("distance $d$ in the map", fontsize=14)
     ax.set_title("before normalisation", fontsize=16)
     ax.legend(fontsize=14, frameon=False)
     _legend(figure)
-    return {"sne_and_tsne": figure, "film": [_frame(f, labels) for f in result["film"]] + [_frame(result["film"][-1], labels)] * 25}
+    frames = [_frame(shown, labels) for shown in result["film"]]
+    return {"sne_and_tsne": figure, "film": frames + frames[-1:] * 25}       # the last is shown for two seconds
 
 
 def _legend(figure):
@@ -69,7 +70,7 @@ def _legend(figure):
 def _frame(shown, labels):
     figure, axes = panels(1, 1, width=4.6, height=4.9)
     scatter_map(axes[0, 0], shown["embedding"], labels, size=14)
-    phase = ", p exaggerated" if shown["step"] < 250 else ""
+    phase = ", p exaggerated 4×" if shown["step"] < LOOSE else ""
     width = np.ptp(shown["embedding"], axis=0).max()
     axes[0, 0].set_title(f"t-SNE, step {shown['step']}{phase}\nKL {shown['kl']:.2f}, the map is {width:.2g} wide", fontsize=14)
     return frame_of(figure)

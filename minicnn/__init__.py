@@ -10,3 +10,11 @@ from .weights import load, save
 __all__ = ["Tensor", "backend", "build", "errors", "images", "load", "nets", "nn", "no_grad", "ops", "predict",
            "relu_rule", "save", "tape", "use"]
 __version__ = "0.1.0"
+
+
+def __getattr__(name):
+    """Import minicnn.embed when it is first asked for: it needs much of scipy, which the networks do without."""
+    if name == "embed":
+        import importlib
+        return importlib.import_module(".embed", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
