@@ -72,12 +72,12 @@ def _frame(shown, labels):
     scatter_map(axes[0, 0], shown["embedding"], labels, size=14)
     phase = ", p exaggerated 4×" if shown["step"] < LOOSE else ""
     width = np.ptp(shown["embedding"], axis=0).max()
-    axes[0, 0].set_title(f"t-SNE, step {shown['step']}{phase}\nKL {shown['kl']:.2f}, the map is {width:.2g} wide", fontsize=14)
+    axes[0, 0].set_title(f"t-SNE, step {shown['step']}{phase}\nKL {shown['kl']:.2f}, the map is {width:.3g} wide", fontsize=14)
     return frame_of(figure)
 
 
-def _gaps(Y):
-    """Return how uneven a map is: the spread of nearest-neighbour... of the map's radius to the distance of a 5th neighbour."""
+def _room(Y):
+    """Return how much room there is between groups: mean distance from the middle / mean distance of the 5th neighbour."""
     return float(np.linalg.norm(Y - Y.mean(axis=0), axis=1).mean() / nearest_neighbors(Y, 5)[1][:, 4].mean())
 
 
@@ -85,5 +85,12 @@ def check(result):
     maps, labels = result["maps"], result["labels"]
     apart = {name: separation(Y, labels) for name, Y in maps.items()}
     right = {name: neighbour_accuracy(Y, labels) for name, Y in maps.items()}
-    print(apart, right, {n: _gaps(Y) for n, Y in maps.items()})
-    return [Check("x", 1)]
+    room, best = {name: _room(Y) for name, Y in maps.items()}, max(right["SNE"], right["symmetric SNE"])
+    return [Check("SNE: digits whose 10 neighbours in the map vote for their class (chance: 0.1)", right["SNE"], at_least=0.5),
+            Check("symmetric SNE: the same", right["symmetric SNE"], at_least=0.5),
+            Check("t-SNE: the same", right["t-SNE"], at_least=0.8),
+            Check("wrong votes, t-SNE / the better of the two others", (1 - right["t-SNE"]) / (1 - best), at_most=0.7),
+            Check("distance between classes / spread of a class, t-SNE / SNE", apart["t-SNE"] / apart["SNE"], at_least=1.2),
+            Check("radius of the map / distance of the 5th neighbour, t-SNE / SNE", room["t-SNE"] / room["SNE"], at_least=1.2),
+            Check("KL at the end of the animation / at its start", result["film"][-1]["kl"] / result["film"][0]["kl"],
+                  at_most=0.4)]

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import MinicnnError, SettingError, unknown_name
 from ..jit import jit
-from .checks import as_points
+from .checks import as_points, generator
 from .principal_components import pca
 
 
@@ -86,7 +86,7 @@ def start_of(X, init, n_components, rng):
     if isinstance(init, str):
         if init != "random":
             raise unknown_name("start of a map", init, ("pca", "random"))
-        return np.random.default_rng(rng).normal(scale=1e-4, size=(len(X), n_components))
+        return generator("init", rng).normal(scale=1e-4, size=(len(X), n_components))
     start = as_points("init", init, n_components).astype(float)
     if len(start) != len(X):
         raise SettingError(f"init has {len(start)} rows for {len(X)} points; expected one for each, \"pca\" or \"random\"")

@@ -60,7 +60,7 @@ class Estimator:
         whole_number(name, "max_iter", self.max_iter, 0)
         whole_number(name, "n_components", self.n_components, 1)
         if not isinstance(self.learning_rate, str) or self.learning_rate != "auto":
-            number(name, "learning_rate", self.learning_rate, above=0)
+            number(name, "learning_rate (or \"auto\")", self.learning_rate, above=0)
         if self.callback is not None and not callable(self.callback):
             raise SettingError(f"{name}: callback is {self.callback!r}, expected a function of a MapState, or None")
         return X
@@ -129,6 +129,7 @@ class TSNE(Estimator):
         """
         if not hasattr(self, "points_"):
             raise SettingError("TSNE.transform: there is no map yet of more than one point; call fit first")
+        whole_number("TSNE.transform", "max_iter", max_iter, 0)
         states = transform_steps(self.points_, self.embedding_, X, perplexity=self.perplexity, metric=self.metric,
                                  kernel=self.kernel, theta=self._theta)
         for state in islice(states, max_iter + 1):

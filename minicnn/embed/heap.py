@@ -10,7 +10,7 @@ def distance(a, b, metric):
     """Return the distance of two points: metric 0 Euclidean, 1 Manhattan, 2 Chebyshev."""
     total = 0.
     for d in range(len(a)):
-        difference = abs(a[d] - b[d])
+        difference = abs(np.float64(a[d]) - np.float64(b[d]))
         if metric == 0:
             total += difference * difference
         elif metric == 1:

@@ -23,7 +23,7 @@ import numpy as np
 
 from ..errors import SettingError, ShapeError
 from ..jit import jit
-from .checks import as_points, number
+from .checks import as_points, generator, number
 from .descent import Descent, MapState, norm
 
 
@@ -105,7 +105,7 @@ def sne_steps(P, start, *, symmetric=False, learning_rate="auto", momentum=(0.5,
         raise ShapeError(f"sne_steps: P {P.shape} and start of {len(start)} points do not fit together; P should be (N, N)")
     if (P < 0).any() or np.diagonal(P).any():
         raise SettingError("sne_steps: P has negative entries or a diagonal that is not 0; expected affinities between points")
-    rng, descent, step = np.random.default_rng(rng), Descent(start), 0
+    rng, descent, step = generator("sne_steps", rng), Descent(start), 0
     rate = (0.1 * len(start) if symmetric else 0.1) if learning_rate == "auto" else number(
         "sne_steps", "learning_rate", learning_rate, above=0)
     while True:
