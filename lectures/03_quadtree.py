@@ -15,8 +15,8 @@ FORMULA = """∂C/∂y_i = 4 Σ_j (p_ij - q_ij) (1 + ‖y_i - y_j‖²)⁻¹ (y_
 repulsion_i = Σ_j w_ij² (y_i - y_j),   w_ij = (1 + ‖y_i - y_j‖²)⁻¹,   Z = Σ w_kl
 a far cell of n points:  n w² (y_i - y_cell)   where   side of the cell / ‖y_i - y_cell‖ < θ"""
 LOOK_FOR = """The tree divides a square wherever it holds more than one point: small cells where the map is dense. The star sees only the
-blue squares: each stands for all the points in it, gathered in their centre of mass (the larger the dot, the more points). What is
-near is looked at finely, what is far coarsely, and θ says how coarsely. Below: the gradient by the formula, by finite differences
+blue squares, each of which stands for all the points in it, gathered in their centre of mass (the larger the dot, the more points),
+and the orange points one by one. What is near is looked at finely, what is far coarsely, and θ says how coarsely. Below: the gradient by the formula, by finite differences
 and by Barnes-Hut, as three arrows that cover each other; and what θ costs and brings."""
 THETAS = (0.1, 0.2, 0.35, 0.5, 0.7, 1.0, 1.5)
 SHOWN = (0.5, 1.0)
@@ -72,16 +72,22 @@ def draw(result):
     _squares(axes[0, 0], tree, np.arange(len(tree.count)), facecolor="none", edgecolor="#00000050", linewidth=0.5)
     axes[0, 0].set_title(f"the quadtree of {len(result['map'])} digits", fontsize=17)
     for ax, (theta, (far, near)) in zip(axes[0, 1:], result["seen"].items()):
-        _squares(ax, tree, far, facecolor="#4c8ed955", edgecolor="#1f4e8c", linewidth=0.8)
-        ax.scatter(*tree.center_of_mass[far].T, s=3 * tree.count[far] ** 0.8 + 4, color="#1f4e8c", zorder=3)
-        points = np.concatenate([tree.points_in(node) for node in near])
-        ax.scatter(*tree.points[points].T, s=14, color="tab:orange", zorder=3)
-        ax.plot(*tree.points[result["star"]], "*", ms=22, color="tab:red", mec="white", zorder=4)
-        ax.set_title(f"θ = {theta:g}: {len(far)} far cells, {len(points) - 1} near points", fontsize=17)
+        _draw_seen(ax, tree, result["star"], np.array(far), near, theta)
     _draw_arrows(axes[1, 0], result["gradients"])
     _draw_errors(with_ticks(axes[1, 1]), result["gradients"])
-    _draw_tradeoff(figure, with_ticks(axes[1, 2]), result)
+    _draw_tradeoff(with_ticks(axes[1, 2]), result)
     return {"quadtree": figure}
+
+
+def _draw_seen(ax, tree, star, far, near, theta):
+    """The squares that the star takes as one mass, and the points that it takes one by one."""
+    many = far[tree.count[far] > 1]
+    points = np.setdiff1d(np.concatenate([tree.points_in(n) for n in [*near, *far[tree.count[far] == 1]]]), star)
+    _squares(ax, tree, many, facecolor="#4c8ed955", edgecolor="#1f4e8c", linewidth=0.8)
+    ax.scatter(*tree.center_of_mass[many].T, s=2.5 * tree.count[many] ** 0.8, color="#1f4e8c", zorder=3)
+    ax.scatter(*tree.points[points].T, s=10, color="tab:orange", zorder=4)
+    ax.plot(*tree.points[star], "*", ms=17, color="tab:red", mec="white", zorder=5)
+    ax.set_title(f"θ = {theta:g}: {len(many)} cells, {len(points)} single points", fontsize=17)
 
 
 def _squares(ax, tree, nodes, **look):
@@ -92,10 +98,12 @@ def _squares(ax, tree, nodes, **look):
 
 def _draw_arrows(ax, gradients):
     """The gradient at some points as three arrows over each other, the formula's the widest."""
-    some = slice(0, 60)
-    look = {"formula": (0.014, "#f4b183"), "numeric": (0.007, "tab:blue"), GRADIENTS[1]: (0.0025, "black")}
+    some = np.argsort(-np.linalg.norm(gradients["formula"], axis=1))[:100:4]
+    look = {"formula": (0.022, "#f4b183"), "numeric": (0.012, "tab:blue"), "Barnes-Hut": (0.003, "black")}
     for name, (width, colour) in look.items():
-        ax.quiver(*gradients["at"][some].T, *-gradients[name][some].T, width=width, color=colour, label=name, headwidth=3)
+        slope = gradients[GRADIENTS[1] if name == "Barnes-Hut" else name][some]
+        ax.quiver(*gradients["at"][some].T, *-slope.T, width=width, color=colour, label=name, headwidth=2.2, headlength=2.5,
+                  headaxislength=2.5, scale=6 * np.linalg.norm(slope, axis=1).max(), scale_units="width")
     ax.set_aspect("equal", adjustable="datalim")
     ax.margins(0.12)
     ax.set_title("where the points go: –gradient", fontsize=17)
@@ -104,26 +112,29 @@ def _draw_arrows(ax, gradients):
 
 def _draw_errors(ax, gradients):
     errors = [_relative(gradients[name], gradients["formula"]) for name in GRADIENTS]
-    ax.barh(GRADIENTS, errors, color=("tab:blue", "black", "gray"), log=True)
-    ax.set_yticks(range(3), GRADIENTS)
-    ax.invert_yaxis()
+    ax.barh(range(3), errors, height=0.45, color=("tab:blue", "black", "gray"), log=True)
+    for place, name in enumerate(GRADIENTS):
+        ax.text(2e-9, place - 0.27, name, fontsize=15)
+    ax.set_yticks([])
+    ax.set_xlim(1e-9, 1)
+    ax.set_ylim(2.5, -0.6)
     ax.tick_params(labelsize=14)
     ax.set_title("relative error of the gradient", fontsize=17)
 
 
-def _draw_tradeoff(figure, ax, result):
+def _draw_tradeoff(ax, result):
     """How many terms a point adds up, and how wrong its repulsion is then, for each theta."""
     theta, terms, errors = zip(*[(t["theta"], t["terms"], t["error"]) for t in result["tradeoff"]])
-    ax.plot(theta, terms, "o-", lw=3, color="tab:blue")
+    ax.loglog(theta, terms, "o-", lw=3, color="tab:blue")
     ax.axhline(len(result["map"]), ls="--", color="tab:blue")
-    ax.text(1.5, len(result["map"]) * 0.97, "all points", color="tab:blue", fontsize=14, ha="right", va="top")
+    ax.text(theta[-1], len(result["map"]) * 0.9, "all points", color="tab:blue", fontsize=14, ha="right", va="top")
     ax.set_xlabel("θ", fontsize=16)
+    ax.set_xticks(theta, [f"{t:g}" for t in theta])
+    ax.set_xticks([], minor=True)
     ax.set_ylabel("terms for one point", fontsize=15, color="tab:blue")
-    ax.set_ylim(0, len(result["map"]) * 1.05)
     other = ax.twinx()
-    other.plot(theta, 100 * np.array(errors), "s-", lw=3, color="tab:red")
+    other.loglog(theta, 100 * np.array(errors), "s-", lw=3, color="tab:red")
     other.set_ylabel("error of the repulsion, %", fontsize=15, color="tab:red")
-    other.set_ylim(0, None)
     other.tick_params(labelsize=11)
     ax.set_title("what θ costs and brings", fontsize=17)
 

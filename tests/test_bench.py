@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import minicnn
-from tools.bench import __main__ as bench, cases, ours, steps
+from tools.bench import __main__ as bench, cases, ours, steps, tsne
 
 ROOT = Path(__file__).parent.parent
 
@@ -88,3 +88,27 @@ def test_an_interrupt_keeps_what_was_measured(monkeypatch, tmp_path):
     assert "interrupted" in bench.main(["--json", str(tmp_path / "a.json")])
     figures = json.loads((tmp_path / "a.json").read_text())
     assert not figures["complete"] and figures["records"][0]["warm"] == 1
+
+
+def test_maps_are_made_in_a_process_of_their_own_and_judged_by_one_measure(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(3), 100).astype(np.uint8)
+    points = rng.normal(size=(300, 60)) + 8 * rng.normal(size=(3, 60))[labels]
+    monkeypatch.setattr(tsne, "mnist", lambda: (points, labels))
+    record = tsne.measure(300, ["minicnn"], 1, 1, tmp_path)
+    Y, P = np.load(tmp_path / "map.npy"), minicnn.embed.sparse_affinities(np.load(tmp_path / "points.npy"), 30)
+    w = 1 / (1 + ((Y[:, None].astype(float) - Y) ** 2).sum(axis=2))
+    np.fill_diagonal(w, 0)
+    P, Q = P.toarray(), w / w.sum()
+    pairs = P > 0
+    assert record["kl"]["minicnn"] == pytest.approx(np.sum(P[pairs] * np.log(P[pairs] / Q[pairs])), rel=1e-5)
+    assert record["accuracy"]["minicnn"] == 1 and record["seconds"]["minicnn"] > 0 and record["bytes"]["minicnn"] > 1e7
+    assert "accuracy 1.0000" in tsne.rows(record)
+    assert tsne.judged(minicnn.embed.sparse_affinities(Y, 30), Y, rng.permutation(labels))[1] < 0.6
+
+
+def test_without_mnist_the_suite_says_where_to_put_it(monkeypatch, tmp_path):
+    monkeypatch.setattr(tsne, "ROOT", tmp_path / "project")
+    monkeypatch.setenv("MINICNN_DATA", str(tmp_path))
+    with pytest.raises(minicnn.errors.MinicnnError, match="the four files of MNIST .* are not in .*mnist; put them there"):
+        tsne.mnist()

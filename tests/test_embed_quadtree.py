@@ -17,7 +17,7 @@ SETS = {
     "two points": np.array([[0., 0], [1, 1]]),
     "identical": np.full((7, 2), 0.3),
     "duplicates": np.repeat(RNG.normal(size=(20, 2)), 3, axis=0),
-    "on a line": np.stack([np.linspace(-1, 1, 50), np.zeros(50)], axis=1),
+    "on a line": np.stack([np.linspace(-1, 2, 50), np.zeros(50)], axis=1),
     "on a slope": np.linspace(0, 1, 64)[:, None] * [1, 1],
     "a grid, on the borders of cells": np.stack(np.meshgrid(np.arange(9.), np.arange(9.)), axis=2).reshape(-1, 2),
     "nearly identical": 0.7 + 1e-12 * RNG.normal(size=(10, 2)),
@@ -31,7 +31,8 @@ SETS = {
 def check_cell(tree, node, low, width):
     """A cell's figures agree with its points, with the square it should be, and with its quarters; return its points."""
     inside = tree.points_in(node)
-    slack = 1e-6 * tree.square[2] if tree.points.dtype == np.float32 else 1e-9 * tree.square[2] + 1e-15 * np.abs(tree.points).max()
+    digits = np.finfo(tree.points.dtype).eps
+    slack = 8 * digits * (tree.square[2] + np.abs(tree.points).max())
     assert len(inside) == tree.count[node] > 0
     np.testing.assert_allclose(tree.corner[node], low, rtol=1e-6, atol=slack)
     assert tree.width[node] == pytest.approx(width, rel=1e-6)
