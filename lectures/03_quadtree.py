@@ -67,7 +67,7 @@ def draw(result):
     for ax in axes[0]:
         ax.scatter(*result["map"].T, c=result["labels"], cmap=TAB10, vmin=-0.5, vmax=9.5, s=5, linewidths=0,
                    alpha=1 if ax is axes[0, 0] else 0.35)
-        ax.set_aspect("equal")
+        ax.set_aspect("equal", adjustable="datalim")
     tree = result["tree"]
     _squares(axes[0, 0], tree, np.arange(len(tree.count)), facecolor="none", edgecolor="#00000050", linewidth=0.5)
     axes[0, 0].set_title(f"the quadtree of {len(result['map'])} digits", fontsize=17)
@@ -87,7 +87,7 @@ def _draw_seen(ax, tree, star, far, near, theta):
     ax.scatter(*tree.center_of_mass[many].T, s=2.5 * tree.count[many] ** 0.8, color="#1f4e8c", zorder=3)
     ax.scatter(*tree.points[points].T, s=10, color="tab:orange", zorder=4)
     ax.plot(*tree.points[star], "*", ms=17, color="tab:red", mec="white", zorder=5)
-    ax.set_title(f"θ = {theta:g}: {len(many)} cells, {len(points)} single points", fontsize=17)
+    ax.set_title(f"θ = {theta:g}: {len(many)} cells, {len(points)} single point{'s' * (len(points) != 1)}", fontsize=17)
 
 
 def _squares(ax, tree, nodes, **look):
@@ -105,7 +105,7 @@ def _draw_arrows(ax, gradients):
         ax.quiver(*gradients["at"][some].T, *-slope.T, width=width, color=colour, label=name, headwidth=2.2, headlength=2.5,
                   headaxislength=2.5, scale=6 * np.linalg.norm(slope, axis=1).max(), scale_units="width")
     ax.set_aspect("equal", adjustable="datalim")
-    ax.margins(0.12)
+    ax.margins(0.25)
     ax.set_title("where the points go: –gradient", fontsize=17)
     ax.legend(fontsize=13, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=3, frameon=False, columnspacing=1)
 
@@ -127,15 +127,16 @@ def _draw_tradeoff(ax, result):
     theta, terms, errors = zip(*[(t["theta"], t["terms"], t["error"]) for t in result["tradeoff"]])
     ax.loglog(theta, terms, "o-", lw=3, color="tab:blue")
     ax.axhline(len(result["map"]), ls="--", color="tab:blue")
-    ax.text(theta[-1], len(result["map"]) * 0.9, "all points", color="tab:blue", fontsize=14, ha="right", va="top")
+    ax.text(theta[0], len(result["map"]) * 0.9, "all points", color="tab:blue", fontsize=14, va="top")
     ax.set_xlabel("θ", fontsize=16)
-    ax.set_xticks(theta, [f"{t:g}" for t in theta])
-    ax.set_xticks([], minor=True)
     ax.set_ylabel("terms for one point", fontsize=15, color="tab:blue")
     other = ax.twinx()
     other.loglog(theta, 100 * np.array(errors), "s-", lw=3, color="tab:red")
     other.set_ylabel("error of the repulsion, %", fontsize=15, color="tab:red")
-    other.tick_params(labelsize=11)
+    other.tick_params(labelsize=13)
+    ax.tick_params(labelsize=13)
+    ax.set_xticks(theta, [f"{t:g}" for t in theta])
+    ax.set_xticks([], minor=True)
     ax.set_title("what θ costs and brings", fontsize=17)
 
 

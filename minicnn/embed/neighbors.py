@@ -25,8 +25,8 @@ def nearest_neighbors(X, k, queries=None, *, metric="euclidean", method="auto"):
 
     X (N, D); queries (M, D), default X itself, where a point is not its own neighbour (an identical one may be). Of equally
     near points that of the lower index comes first. metric: "euclidean", "cosine" (1 - cos), "manhattan", "chebyshev", or
-    "precomputed": X is (N, N), or queries (M, N), distances. method: "brute", "vp_tree" or "auto" (the tree up to 8
-    dimensions). Exact: what float32 cannot decide is decided in float64. indices int32, distances float64.
+    "precomputed": X is (N, N), or queries (M, N), distances. method: "brute", "vp_tree" or "auto" (the tree in few
+    dimensions, where it is faster). Exact: what float32 cannot decide is decided in float64. indices int32, distances float64.
     Raises ShapeError, SettingError. Source: own; the tree P. Yianilos 1993, as in L. van der Maaten 2014.
     """
     if metric not in METRICS:
@@ -45,7 +45,10 @@ def nearest_neighbors(X, k, queries=None, *, metric="euclidean", method="auto"):
         return _from_matrix(queries, k, not asked)
     if metric == "cosine":
         X, queries = _unit("X", X), _unit("queries", queries)
-    if metric in ("euclidean", "cosine") and method != "vp_tree" and (method == "brute" or X.shape[1] > 8):
+    products = metric in ("euclidean", "cosine")
+    if method == "auto":
+        method = "vp_tree" if X.shape[1] <= (3 if products else 8) else "brute"
+    if products and method == "brute":
         indices, distances = _by_products(X, queries, k, not asked)
     elif method == "brute":
         indices, distances = _one_by_one(X, queries, k, None if asked else np.arange(len(X)), metric)
@@ -56,6 +59,7 @@ def nearest_neighbors(X, k, queries=None, *, metric="euclidean", method="auto"):
 
 def _unit(name, X):
     """Return the rows of X at length 1: ||a - b||^2 / 2 is then 1 - cos."""
+    X = X.astype(float)
     length = np.linalg.norm(X, axis=1, keepdims=True)
     if not length.all():
         raise SettingError(f"nearest_neighbors: row {int(length.argmin())} of {name} is zero, which has no direction; "
