@@ -9,14 +9,16 @@ from .common import Check, digits, panels
 from .maps import TAB10, frame_of, neighbour_accuracy, scatter_map, separation, with_ticks
 
 TITLE = "t-SNE and SNE"
-FORMULA = """SNE        q_{j|i} ∝ exp(-‖y_i - y_j‖²)         C = Σ_i KL(P_i ‖ Q_i)    ∂C/∂y_i = 2 Σ_j (p_{j|i} - q_{j|i} + p_{i|j} - q_{i|j}) (y_i - y_j)
-symmetric  q_ij   ∝ exp(-‖y_i - y_j‖²)         C = KL(P ‖ Q)            ∂C/∂y_i = 4 Σ_j (p_ij - q_ij) (y_i - y_j)
-t-SNE      q_ij   ∝ (1 + ‖y_i - y_j‖²)⁻¹       C = KL(P ‖ Q)            ∂C/∂y_i = 4 Σ_j (p_ij - q_ij) (1 + ‖y_i - y_j‖²)⁻¹ (y_i - y_j)
-p_{j|i} ∝ exp(-‖x_i - x_j‖² / 2σ_i²),   p_ij = (p_{j|i} + p_{i|j}) / 2N"""
-LOOK_FOR = """All three start from the same two principal components. With a Gaussian, points at a medium distance find no room in the
-plane: SNE crushes the digits together into one disc, in which the classes touch and mix. That is the crowding problem. Student's t
-falls slowly (right), so the same small q allows a far greater distance: t-SNE puts gaps between the groups. The animation shows
-how: while the attraction is exaggerated the groups find together, and then they spread out."""
+FORMULA = """SNE            q_{j|i} ∝ exp(-‖y_i - y_j‖²),     C = Σ_i KL(P_i ‖ Q_i)
+               ∂C/∂y_i = 2 Σ_j (p_{j|i} - q_{j|i} + p_{i|j} - q_{i|j}) (y_i - y_j)
+symmetric SNE  q_ij ∝ exp(-‖y_i - y_j‖²),        C = KL(P ‖ Q),    p_ij = (p_{j|i} + p_{i|j}) / 2N
+               ∂C/∂y_i = 4 Σ_j (p_ij - q_ij) (y_i - y_j)
+t-SNE          q_ij ∝ (1 + ‖y_i - y_j‖²)⁻¹,      C = KL(P ‖ Q)
+               ∂C/∂y_i = 4 Σ_j (p_ij - q_ij) (1 + ‖y_i - y_j‖²)⁻¹ (y_i - y_j)"""
+LOOK_FOR = """All three start from the same two principal components. With a Gaussian, points at a medium distance find no
+room in the plane: SNE crushes the digits together into one disc, where classes touch and mix. That is the crowding problem.
+Student's t falls slowly (right), so the same small q allows a far greater distance: t-SNE puts gaps between the groups. The
+animation shows how: while the attraction is exaggerated the groups find together, and then they spread out."""
 PERPLEXITY, NOISE = 15, 0.05
 LOOSE, END = 100, 500           # when the exaggeration of t-SNE ends, and the run
 

@@ -14,10 +14,11 @@ TITLE = "More on t-SNE"
 FORMULA = """∂C/∂y_i = 4 Σ_j (p_ij - q_ij) (1 + ‖y_i - y_j‖²)⁻¹ (y_i - y_j) = 4 (attraction_i - repulsion_i / Z)
 repulsion_i = Σ_j w_ij² (y_i - y_j),   w_ij = (1 + ‖y_i - y_j‖²)⁻¹,   Z = Σ w_kl
 a far cell of n points:  n w² (y_i - y_cell)   where   side of the cell / ‖y_i - y_cell‖ < θ"""
-LOOK_FOR = """The tree divides a square wherever it holds more than one point: small cells where the map is dense. The star sees only the
-blue squares, each of which stands for all the points in it, gathered in their centre of mass (the larger the dot, the more points),
-and the orange points one by one. What is near is looked at finely, what is far coarsely, and θ says how coarsely. Below: the gradient by the formula, by finite differences
-and by Barnes-Hut, as three arrows that cover each other; and what θ costs and brings."""
+LOOK_FOR = """The tree divides a square wherever it holds more than one point: small cells where the map is dense. The star sees
+only the blue squares, each of which stands for all the points in it, gathered in their centre of mass (the larger the dot, the
+more points), and the orange points one by one. What is near is looked at finely, what is far coarsely, and θ says how coarsely.
+Below: the gradient by the formula, by finite differences and by Barnes-Hut, as three arrows that cover each other; and what θ
+costs and brings."""
 THETAS = (0.1, 0.2, 0.35, 0.5, 0.7, 1.0, 1.5)
 SHOWN = (0.5, 1.0)
 FEW = 200               # points for the three gradients: finite differences ask for the objective 800 times
@@ -29,7 +30,7 @@ def compute(full):
     X = pca(images.reshape(len(images), -1) / 255, 50)
     steps = tsne_steps(sparse_affinities(X, 15), start_of(X, "pca", 2, 0), early_exaggeration=4, exaggeration_iter=100)
     Y = last(take(1000 if full else 300, steps)).embedding.astype(float)
-    tree, some = QuadTree(Y), np.random.default_rng(0).choice(len(Y), 40, replace=False)
+    tree, some = QuadTree(Y), np.random.default_rng(0).choice(len(Y), 20, replace=False)
     exact = np.array([_repulsion(tree, i, 0)[0] for i in some])
     tradeoff = []
     for theta in THETAS:

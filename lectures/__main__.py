@@ -1,5 +1,4 @@
-"""python -m lectures [--list] [--full] [--out DIR] [--images FOLDER] [NAME ...]: the lectures in deck order; leaves DIR/index.html.
-"""
+"""python -m lectures [--list] [--full] [--out DIR] [--images FOLDER] [NAME ...]: run them in deck order, leave DIR/index.html."""
 import argparse
 import importlib
 import inspect

@@ -10,7 +10,8 @@ from minicnn.errors import ImageError
 
 IMAGES = Path(__file__).parent / "images"
 DATA = Path(__file__).parent / "data"
-MNIST_FILES = ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz", "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz")
+MNIST_FILES = ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz",
+               "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz")
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def predict_class(net, x):
 
 
 def digits(count=5000):
-    """Return (images (count, 28, 28) uint8, labels (count,)) of the shipped part of MNIST, its first `count`, all classes mixed."""
+    """Return (images (count, 28, 28) uint8, labels (count,)) of the shipped part of MNIST, its first `count`."""
     with np.load(DATA / "mnist_5000.npz") as file:
         return file["images"][:count], file["labels"][:count]
 
@@ -91,7 +92,7 @@ def _idx(path):
 
 
 def files_in(folder):
-    """Return the files of a folder of pictures, sorted by name. Raises ImageError if there is no such folder, or nothing in it."""
+    """Return the files of a folder of pictures, sorted by name. Raises ImageError if there is none, or nothing in it."""
     folder = Path(folder)
     if not folder.is_dir():
         raise ImageError(f"there is no folder {str(folder)!r}; give a folder of pictures")

@@ -12,7 +12,7 @@ def scatter_map(ax, Y, labels, size=6, names=None):
     ax.scatter(*Y.T, c=labels % 10, cmap=TAB10, vmin=-0.5, vmax=9.5, s=size, linewidths=0)
     ax.set_aspect("equal", adjustable="datalim")
     for label in np.unique(labels) if names is not None else ():
-        ax.text(*middle(Y[labels == label]), names[label], fontsize=20, fontweight="bold", ha="center", va="center",
+        ax.text(*middle(Y[labels == label]), names[label], fontsize=28, fontweight="bold", ha="center", va="center", zorder=10,
                 path_effects=[withStroke(linewidth=4, foreground="white")])
 
 

@@ -105,7 +105,7 @@ def test_identical_points_make_a_chain_to_the_last_level():
 
 
 def test_many_close_points_need_more_rows_than_there_was_room_for():
-    pairs = np.repeat(np.random.default_rng(0).random((300, 2)), 2, axis=0)
+    pairs = np.repeat(np.random.default_rng(0).random((150, 2)), 2, axis=0)
     pairs[::2] += 1e-6
     tree = QuadTree(pairs)
     assert len(tree.count) > 4 * len(pairs)
