@@ -20,7 +20,7 @@ FORMULA = """code = mean over all positions of fire9/concat (512 numbers)  →  
 grid: each picture gets a cell of its own, Σ_i ‖y_i - cell(i)‖² least;   seam between neighbours a, b: ‖code_a - code_b‖"""
 LOOK_FOR = """No classes and no labels, only the distances between codes: yet what is of a kind comes together, whatever its place
 or size in the square cut out. First the pictures at their places, then the same map as a grid, so that nothing is covered. The
-grid tells a lie: neighbours in it need not be alike. The last picture says where: the redder a seam, the farther the codes on both
+grid tells a lie: its neighbours need not be alike. The last picture says where: the redder a seam, the farther the codes on both
 sides are apart in truth, and the red lines are the borders of the islands. (Your own pictures: --images FOLDER.)"""
 LAYER = "fire9/concat"
 INPUT, BATCH = 224, 16

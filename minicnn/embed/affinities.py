@@ -20,7 +20,7 @@ import scipy.sparse
 
 from ..errors import ShapeError, unknown_name
 from ..jit import jit
-from .checks import as_points, number
+from .checks import as_points, number, whole_number
 from .neighbors import nearest_neighbors
 
 KERNELS = ("gaussian", "laplace")
@@ -64,9 +64,15 @@ def sparse_affinities(X, perplexity=30, *, metric="euclidean", kernel="gaussian"
     metric: see nearest_neighbors. With N - 1 neighbours the matrix holds all pairs.
     """
     X = as_points("sparse_affinities", X)
-    count = max(1, min(len(X) - 1, int(3 * perplexity) if neighbors is None else neighbors))
+    count = neighbor_count("sparse_affinities", len(X) - 1, perplexity, neighbors)
     indices, distances = nearest_neighbors(X, count, metric=metric)
     return symmetrized(indices, conditional_affinities(distances, perplexity, kernel))
+
+
+def neighbor_count(name, most, perplexity, neighbors=None):
+    """Return how many neighbours count for a perplexity: 3 x perplexity, or `neighbors`; at least 1 and at most `most`."""
+    count = int(3 * number(name, "perplexity", perplexity, at_least=1)) if neighbors is None else neighbors
+    return max(1, min(most, whole_number(name, "neighbors", count, 1)))
 
 
 def dense_affinities(X, perplexity=30, metric="euclidean", symmetric=False):

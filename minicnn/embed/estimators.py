@@ -7,7 +7,7 @@ import tqdm
 
 from ..errors import SettingError
 from .affinities import dense_affinities, sparse_affinities
-from .checks import as_points, number, whole_number
+from .checks import as_points, generator, number, whole_number
 from .descent import start_of
 from .sne import sne_steps
 from .transform import transform_steps
@@ -39,11 +39,12 @@ class Estimator:
         Raises ShapeError, SettingError, UnknownNameError; MinicnnError where the map flies apart.
         """
         X = self._checked(X)
+        self.points_ = X
         if len(X) == 1:
             self.embedding_, self.kl_divergence_, self.n_iter_ = np.zeros((1, self.n_components), np.float32), 0.0, 0
             return self
         state = self._run(self._states(X), type(self).__name__)
-        self.points_, self.embedding_, self.n_iter_ = X, state.embedding, state.step
+        self.embedding_, self.n_iter_ = state.embedding, state.step
         self.kl_divergence_ = state.kl_divergence
         return self
 
@@ -65,10 +66,10 @@ class Estimator:
             raise SettingError(f"{name}: callback is {self.callback!r}, expected a function of a MapState, or None")
         return X
 
-    def _start(self, X):
+    def _start(self, X, rng):
         by_name = isinstance(self.init, str)
         init = "random" if by_name and self.init == "pca" and self.metric == "precomputed" else self.init
-        return start_of(X, init, self.n_components, self.random_state)
+        return start_of(X, init, self.n_components, rng)
 
     def _run(self, states, what):
         """Run `max_iter` steps; return the last state, after Ctrl-C the one that was reached."""
@@ -113,10 +114,14 @@ class TSNE(Estimator):
     def _theta(self):
         return number("TSNE", "theta", self.theta if self.angle is None else self.angle, at_least=0)
 
-    def _states(self, X):
-        fastest(self.method, (len(X), self.n_components))       # a wrong setting is told before the neighbours are searched
+    def _checked(self, X):
+        X = super()._checked(X)
+        fastest(self.method, (len(X), self.n_components))
         number("TSNE", "early_exaggeration", self.early_exaggeration, at_least=1)
-        start, theta = self._start(X), self._theta
+        return X
+
+    def _states(self, X):
+        start, theta = self._start(X, self.random_state), self._theta
         P = sparse_affinities(X, self.perplexity, metric=self.metric, kernel=self.kernel,
                               neighbors=len(X) - 1 if self.method == "exact" else None)
         return tsne_steps(P, start, method=self.method, theta=theta, early_exaggeration=self.early_exaggeration,
@@ -127,7 +132,7 @@ class TSNE(Estimator):
 
         metric="precomputed": X (M, N), the distances to the points of the map.
         """
-        if not hasattr(self, "points_"):
+        if not hasattr(self, "embedding_") or len(self.embedding_) < 2:
             raise SettingError("TSNE.transform: there is no map yet of more than one point; call fit first")
         whole_number("TSNE.transform", "max_iter", max_iter, 0)
         states = transform_steps(self.points_, self.embedding_, X, perplexity=self.perplexity, metric=self.metric,
@@ -151,6 +156,6 @@ class SNE(Estimator):
         self.random_state, self.verbose, self.callback = random_state, verbose, callback
 
     def _states(self, X):
-        P = dense_affinities(X, self.perplexity, self.metric, self.symmetric)
-        return sne_steps(P, self._start(X), symmetric=self.symmetric, learning_rate=self.learning_rate, noise=self.noise,
-                         rng=self.random_state)
+        rng = generator("SNE", self.random_state)       # first for the start, then for the noise
+        start, P = self._start(X, rng), dense_affinities(X, self.perplexity, self.metric, self.symmetric)
+        return sne_steps(P, start, symmetric=self.symmetric, learning_rate=self.learning_rate, noise=self.noise, rng=rng)

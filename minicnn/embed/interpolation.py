@@ -71,7 +71,7 @@ def transform_of_w(size, spacing, common=0.0):
     """Return the Fourier transform of w - common on the doubled grid (2 size, size + 1), over the splines' squared."""
     steps = np.minimum(np.arange(2 * size), 2 * size - np.arange(2 * size)) * spacing
     w = 1 / (1 + steps[:, None] ** 2 + steps ** 2) - common
-    at_points = np.array(spline.py_func(0.0))      # the spline at the grid points; its transform is a sum of cosines
+    at_points = np.array(getattr(spline, "py_func", spline)(0.0))   # at the grid points; its transform is a sum of cosines
     angle = np.pi * np.arange(2 * size) / size
     smoothing = at_points @ np.cos((np.arange(ORDER) - (ORDER // 2 - 1))[:, None] * angle)
     return scipy.fft.rfft2(w).real / (smoothing[:, None] * smoothing[:size + 1]) ** 2

@@ -117,7 +117,7 @@ def _from_matrix(D, k, own):
         D = D.copy()
         np.fill_diagonal(D, np.inf)
     indices = np.argsort(D, axis=1, kind="stable")[:, :k]
-    return indices.astype(np.int32), np.take_along_axis(D, indices, axis=1)
+    return indices.astype(np.int32), np.take_along_axis(D, indices, axis=1).astype(float)
 
 
 # --- kernels ----------------------------------------------------------------------------------------------------------

@@ -106,6 +106,8 @@ def sne_steps(P, start, *, symmetric=False, learning_rate="auto", momentum=(0.5,
     if (P < 0).any() or np.diagonal(P).any():
         raise SettingError("sne_steps: P has negative entries or a diagonal that is not 0; expected affinities between points")
     rng, descent, step = generator("sne_steps", rng), Descent(start), 0
+    noise = number("sne_steps", "noise", noise, at_least=0)
+    noise_decay = number("sne_steps", "noise_decay", noise_decay, at_least=0)
     rate = (0.1 * len(start) if symmetric else 0.1) if learning_rate == "auto" else number(
         "sne_steps", "learning_rate", learning_rate, above=0)
     while True:

@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse
 
 from ..errors import ShapeError
-from .affinities import conditional_affinities
+from .affinities import conditional_affinities, neighbor_count
 from .barnes_hut import LEAF, attraction_cpu, cells_of, reach, repulsion_cpu
 from .checks import as_points, number
 from .descent import Descent, MapState, norm
@@ -32,7 +32,7 @@ def transform_steps(X, embedding, new, *, perplexity=30, metric="euclidean", ker
     new, embedding = as_points("transform", new, X.shape[1]), as_points("transform", embedding)
     if len(embedding) != len(X):
         raise ShapeError(f"transform: the map has {len(embedding)} points, but {len(X)} were given with it")
-    indices, distances = nearest_neighbors(X, min(len(X), max(1, int(3 * perplexity))), new, metric=metric)
+    indices, distances = nearest_neighbors(X, neighbor_count("transform", len(X), perplexity), new, metric=metric)
     p = conditional_affinities(distances, perplexity, kernel)
     P = scipy.sparse.csr_matrix((p.ravel(), indices.ravel(), np.arange(0, p.size + 1, p.shape[1])), (len(new), len(X)))
     descent, repel, step = Descent(P @ embedding.astype(float)), _repulsion(embedding.astype(float), theta), 0
@@ -54,7 +54,7 @@ def _repulsion(embedding, theta):
 
         def repel(Y):
             repulsion, z = np.empty_like(Y), np.empty(len(Y))
-            exact_cpu(np.ascontiguousarray(Y.T), across, repulsion, z)
+            exact_cpu(np.ascontiguousarray(Y.T), across, False, repulsion, z)
             return repulsion, z
         return repel
     tree = QuadTree(embedding, leaf_size=LEAF)

@@ -29,7 +29,7 @@ from ..errors import SettingError, ShapeError, unknown_name
 from ..jit import jit
 from .affinities import reordered
 from .barnes_hut import attraction_cpu, barnes_hut_repulsion
-from .checks import as_points, number
+from .checks import as_points, number, whole_number
 from .descent import Descent, MapState, norm
 from .interpolation import GridRepulsion
 from .quadtree import morton_order
@@ -112,8 +112,8 @@ def exact_repulsion(Y, out=None):
     """Return (repulsion, Z) of a map Y (N, n_components): every pair, but for vectors and all cores as in the definition."""
     repulsion, z = np.empty_like(Y) if out is None else out, np.empty(len(Y), Y.dtype)
     across = np.ascontiguousarray(Y.T)
-    exact_cpu(across, across, repulsion, z)
-    return repulsion, float(z.sum(dtype=float)) - len(Y)            # w_ii = 1 was counted
+    exact_cpu(across, across, True, repulsion, z)
+    return repulsion, float(z.sum(dtype=float))
 
 
 def kl_divergence(P, Y, Z=None):
@@ -130,13 +130,15 @@ def kl_divergence(P, Y, Z=None):
 
 
 @numba.njit(fastmath={"reassoc", "contract", "nsz"})        # terms may be added in any order, so: as vectors
-def _springs_of(i, queries, Y, square, repulsion):
+def _springs_of(i, queries, Y, own, square, repulsion):
     """Write row i of the repulsion and return sum_j w_ij; queries and Y (n_components, N), square (N,): room for 1 + d_ij^2."""
     one = Y.dtype.type(1)
     square[:] = one
     for c in range(len(Y)):
         for j in range(len(square)):
             square[j] += (queries[c, i] - Y[c, j]) * (queries[c, i] - Y[c, j])
+    if own:
+        square[i] = np.inf                      # w_ii = 0
     total = Y.dtype.type(0)
     for j in range(len(square)):
         square[j] = one / square[j]
@@ -149,13 +151,16 @@ def _springs_of(i, queries, Y, square, repulsion):
     return total
 
 
-def _exact_cpu(queries, Y, repulsion, z):
-    """Parallel over queries, 16 at a time, each of which writes its own row; queries and Y (n_components, N)."""
+def _exact_cpu(queries, Y, own, repulsion, z):
+    """Parallel over queries, 16 at a time, each of which writes its own row; queries and Y (n_components, N).
+
+    own: the queries are the points Y, which do not push themselves.
+    """
     M = queries.shape[1]
     for block in numba.prange((M + 15) // 16):
         square = np.empty(Y.shape[1], Y.dtype)
         for i in range(block * 16, min(M, block * 16 + 16)):
-            z[i] = _springs_of(i, queries, Y, square, repulsion)
+            z[i] = _springs_of(i, queries, Y, own, square, repulsion)
 
 
 def _divergence_cpu(indptr, indices, p, Y, terms):
@@ -179,16 +184,23 @@ def tsne_steps(P, start, *, method="auto", theta=0.5, early_exaggeration=12.0, e
                momentum=(0.5, 0.8), dtype=None):
     """Yield MapStates of t-SNE without end: P sparse affinities (N, N), start (N, n_components) where the points are at step 0.
 
-    method: "exact", "barnes_hut" (with its theta), "fft" or "auto". early_exaggeration: P is multiplied by it for the first
-    `exaggeration_iter` steps, so that groups find together before they fill the plane. learning_rate: "auto" is N / 4 over the
-    exaggeration of the moment, at least 50 (A. Belkina et al., Nature Communications 10, 2019, whose gradient has no 4).
-    momentum: at first, and after the exaggeration. dtype: default float32, and float64 for "exact".
+    method: "exact", "barnes_hut" (with its theta), "fft" (from 1,000 points on, "exact" below) or "auto". early_exaggeration:
+    P is multiplied by it for the first `exaggeration_iter` steps, so that groups find together before they fill the plane.
+    learning_rate: "auto" is N / 4 over the exaggeration of the moment, at least 50 (A. Belkina et al., Nature Communications 10,
+    2019, whose gradient has no 4). momentum: at first, and after the exaggeration. dtype: default float32, float64 for "exact".
     Points are kept along the Morton curve inside, so that what is near in the map is near in memory.
     """
     start, P = as_points("tsne_steps", start), _as_affinities(P, len(start))
     method, theta = fastest(method, start.shape), number("tsne_steps", "theta", theta, at_least=0)
     early_exaggeration = number("tsne_steps", "early_exaggeration", early_exaggeration, at_least=1)
-    dtype = np.dtype(dtype or (np.float64 if method == "exact" else np.float32))
+    exaggeration_iter = whole_number("tsne_steps", "exaggeration_iter", exaggeration_iter, 0)
+    if learning_rate != "auto":
+        learning_rate = number("tsne_steps", "learning_rate (or \"auto\")", learning_rate, above=0)
+    if dtype is None:
+        dtype = np.float64 if method == "exact" else np.float32
+    if method == "fft" and len(start) < 1000:
+        method = "exact"
+    first, later = (number("tsne_steps", "each of the two of momentum", value, at_least=0) for value in momentum)
     order, descent, step = np.arange(len(start)), Descent(start.astype(dtype)), 0
     while True:
         if step in (0, exaggeration_iter, 2 * exaggeration_iter):
@@ -202,7 +214,7 @@ def tsne_steps(P, start, *, method="auto", theta=0.5, early_exaggeration=12.0, e
         slope = gradient(descent.Y, exaggeration)
         yield MapState(step, descent.Y[back], norm(slope), partial(kl_divergence, P))
         rate = max(len(start) / 4 / exaggeration, 50.0) if learning_rate == "auto" else learning_rate
-        descent.move(slope, rate, momentum[step >= exaggeration_iter])
+        descent.move(slope, rate, first if step < exaggeration_iter else later)
         step += 1
 
 
