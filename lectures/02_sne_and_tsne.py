@@ -24,12 +24,12 @@ LOOSE, END = 100, 500           # when the exaggeration of t-SNE ends, and the r
 
 
 def compute(full):
-    images, labels = digits(2500 if full else 1000)
+    images, labels = digits(2000 if full else 1000)
     X = pca(images.reshape(len(images), -1) / 255, 50)
     start = start_of(X, "pca", 2, 0)
     films = {"SNE": sne_steps(dense_affinities(X, PERPLEXITY), start, noise=NOISE),
              "symmetric SNE": sne_steps(dense_affinities(X, PERPLEXITY, symmetric=True), start, symmetric=True, noise=NOISE)}
-    maps = {name: last(take(300 if full else 150, film)).embedding for name, film in films.items()}
+    maps = {name: last(take(200 if full else 150, film)).embedding for name, film in films.items()}
     # for so few points 12-fold exaggeration is too much: it pulls them all into one spot
     student = list(take(END, tsne_steps(sparse_affinities(X, PERPLEXITY), start, early_exaggeration=4, exaggeration_iter=LOOSE)))
     film = [{"step": s.step, "embedding": s.embedding, "kl": s.kl_divergence} for s in student if _shown(s.step)]

@@ -22,6 +22,7 @@ import numpy as np
 
 from ..jit import jit
 from .quadtree import LEVELS, QuadTree
+from .sums import ordered_sum
 
 GROUP = 32              # neighbouring points that walk through the tree together
 LEAF = 16               # points of a cell that is not divided further
@@ -87,7 +88,7 @@ def barnes_hut_repulsion(Y, theta=0.5, out=None):
     tree = QuadTree(Y, leaf_size=LEAF)
     points, z = Y[tree.order], np.empty(len(Y), Y.dtype)
     repulsion_cpu(points, points, tree.order, cells_of(tree), reach(tree, theta), True, repulsion, z)
-    return repulsion, float(z.sum(dtype=float)) - len(Y)           # w_ii = 1 was counted
+    return repulsion, ordered_sum(z) - len(Y)           # w_ii = 1 was counted
 
 
 def cells_of(tree):

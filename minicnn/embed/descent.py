@@ -15,6 +15,7 @@ from ..errors import MinicnnError, SettingError, unknown_name
 from ..jit import jit
 from .checks import as_points, generator
 from .principal_components import pca
+from .sums import ordered_sum
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Descent:
     def move(self, gradient, learning_rate, momentum, centred=True):
         """Take one step against the gradient; centred: the map's middle is put at 0. Raises MinicnnError if it flies apart."""
         descent_cpu(self.Y, self.moves, self.gains, gradient, learning_rate, momentum)
-        middle = np.array([column.mean(dtype=float) for column in self.Y.T])
+        middle = ordered_sum(self.Y) / len(self.Y)
         if not np.isfinite(middle).all():
             raise MinicnnError(f"the map flew apart with learning_rate {learning_rate:g}; give a smaller one")
         if centred:
@@ -53,7 +54,7 @@ class Descent:
 
 def norm(gradient):
     """Return the length of a gradient (N, n_components), summed in float64 by one thread."""
-    return float(np.sqrt(np.einsum("ic,ic->", gradient, gradient, dtype=float)))
+    return float(np.sqrt(ordered_sum(gradient * gradient).sum()))
 
 
 def _descent_cpu(Y, moves, gains, gradient, learning_rate, momentum):

@@ -23,6 +23,7 @@ import scipy.fft
 
 from ..jit import jit
 from .quadtree import square_around
+from .sums import ordered_sum
 
 ORDER = 6               # grid points that a spline reaches along each axis
 SPACING = 0.5           # of the grid; w changes over a distance of 1
@@ -48,7 +49,7 @@ class GridRepulsion:
         per_unit = Y.dtype.type(1 / spacing)
         spread_cpu(Y, low, per_unit, masses)
         gather_cpu(Y, low, per_unit, convolve(masses.sum(axis=0), transform), phi, repulsion)
-        return repulsion, float(phi.sum(dtype=float)) + common * len(Y) ** 2 - len(Y)
+        return repulsion, ordered_sum(phi) + common * len(Y) ** 2 - len(Y)
 
     def _transform(self, size, spacing, common, dtype):
         if spacing != self.spacing:

@@ -25,6 +25,7 @@ from ..errors import SettingError, ShapeError
 from ..jit import jit
 from .checks import as_points, generator, number
 from .descent import Descent, MapState, norm
+from .sums import ordered_sum
 
 
 # --- the definition ---------------------------------------------------------------------------------------------------
@@ -57,7 +58,7 @@ def sne_gradient(P, Y, symmetric=False):
     if symmetric:                               # exp(nearest_i) was taken off row i; of one sum for all, the same from every row
         least = nearest.min()
         share = np.exp(least - nearest)
-        sums = np.sum(sums * share) / np.maximum(share, np.finfo(float).tiny)
+        sums = ordered_sum(sums * share) / np.maximum(share, np.finfo(float).tiny)
     sne_gradient_cpu(P, weights, sums, Y, gradient)
     return gradient
 

@@ -33,6 +33,7 @@ from .checks import as_points, number, whole_number
 from .descent import Descent, MapState, norm
 from .interpolation import GridRepulsion
 from .quadtree import morton_order
+from .sums import ordered_sum
 
 METHODS = ("auto", "barnes_hut", "fft", "exact")
 
@@ -113,7 +114,7 @@ def exact_repulsion(Y, out=None):
     repulsion, z = np.empty_like(Y) if out is None else out, np.empty(len(Y), Y.dtype)
     across = np.ascontiguousarray(Y.T)
     exact_cpu(across, across, True, repulsion, z)
-    return repulsion, float(z.sum(dtype=float))
+    return repulsion, ordered_sum(z)
 
 
 def kl_divergence(P, Y, Z=None):
@@ -126,7 +127,7 @@ def kl_divergence(P, Y, Z=None):
     if Z is None:
         Z = GridRepulsion(spacing=0.25)(Y)[1] if len(Y) > 20_000 and Y.shape[1] == 2 else exact_repulsion(Y)[1]
     divergence_cpu(P.indptr, P.indices, P.data, Y, terms)
-    return float(terms.sum() + np.log(max(Z, np.finfo(float).tiny)) * P.data.sum())
+    return ordered_sum(terms) + float(np.log(max(Z, np.finfo(float).tiny))) * ordered_sum(P.data)
 
 
 @numba.njit(fastmath={"reassoc", "contract", "nsz"})        # terms may be added in any order, so: as vectors
