@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minicnn.ops.gemm import DOTS, ROWS, dots, multiply
-from minicnn.ops.simd import LANES, choose, load, load_within, store, store_within, total, transpose, unzip2, unzip4, zip2, zip4
+from minicnn.simd import LANES, choose, load, load_within, store, store_within, total, transpose, unzip2, unzip4, zip2, zip4
 
 every_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 

@@ -21,8 +21,9 @@ import numba
 import numpy as np
 
 from ..jit import jit
+from ..simd import LANES, load, load_within, total
 from .quadtree import LEVELS, QuadTree
-from .sums import ordered_sum
+from .sums import ordered_sum, vector_sum
 
 GROUP = 32              # neighbouring points that walk through the tree together
 LEAF = 16               # points of a cell that is not divided further
@@ -102,19 +103,21 @@ def reach(tree, theta):
     return ((sides / theta) ** 2 if theta > 0 else np.full(LEVELS + 1, np.inf)).astype(tree.points.dtype)
 
 
-@numba.njit(fastmath={"reassoc", "contract", "nsz"})        # terms may be added in any order, so: as vectors
+@numba.njit
 def _sum_of_springs(x, y, places, masses, count):
-    """Return the sums of mass w^2 (y_i - y_cell), both coordinates, and of mass w over a list of cells."""
-    one = places.dtype.type(1)
-    fx = fy = total = places.dtype.type(0)
-    for k in range(count):
-        dx, dy = x - places[0, k], y - places[1, k]
-        w = one / (one + dx * dx + dy * dy)
-        mass = masses[k] * w
-        total += mass
-        fx += mass * w * dx
-        fy += mass * w * dy
-    return fx, fy, total
+    """Return the sums of mass w^2 (y_i - y_cell), both coordinates, and of mass w over a list of cells, LANES at a time.
+
+    Behind the list there is room for LANES more, with mass 0.
+    """
+    fx = fy = z = load_within(masses, 0, 0)     # zeros
+    for k in range(0, count, LANES):
+        dx, dy = x - load(places, 0, k), y - load(places, 1, k)
+        w = 1 / (1 + dx * dx + dy * dy)
+        mass = load(masses, k) * w
+        z = z + mass
+        fx = fx + mass * w * dx
+        fy = fy + mass * w * dy
+    return total(fx), total(fy), total(z)
 
 
 @numba.njit
@@ -137,11 +140,13 @@ def _distance_to_box(x, y, box):
 
 @numba.njit
 def _add_up(queries, places, masses, count, sums):
+    for k in range(count, count + LANES):
+        places[0, k] = places[1, k] = masses[k] = 0
     for i in range(len(queries)):
-        fx, fy, total = _sum_of_springs(queries[i, 0], queries[i, 1], places, masses, count)
+        fx, fy, z = _sum_of_springs(queries[i, 0], queries[i, 1], places, masses, count)
         sums[i, 0] += fx
         sums[i, 1] += fy
-        sums[i, 2] += total
+        sums[i, 2] += z
 
 
 def _repulsion_cpu(queries, points, order, cells, reach, own, repulsion, z):
@@ -153,7 +158,7 @@ def _repulsion_cpu(queries, points, order, cells, reach, own, repulsion, z):
     for group in numba.prange((len(queries) + GROUP - 1) // GROUP):
         start, end = group * GROUP, min(len(queries), group * GROUP + GROUP)
         mine, box = queries[start:end], _box_around(queries, start, end)
-        places, masses = np.empty((2, ROOM), points.dtype), np.empty(ROOM, points.dtype)
+        places, masses = np.empty((2, ROOM + LANES), points.dtype), np.empty(ROOM + LANES, points.dtype)
         sums, stack = np.zeros((end - start, 3), points.dtype), np.empty(4 * LEVELS + 4, np.int32)
         stack[0], depth, found = 0, 1, 0
         while depth > 0:
@@ -184,34 +189,47 @@ def _repulsion_cpu(queries, points, order, cells, reach, own, repulsion, z):
             z[i] = sums[i - start, 2]
 
 
-@numba.njit(fastmath={"reassoc", "contract", "nsz"})
-def _pull(indices, p, x, y, Y, start, end):
-    """Return sum_j p_ij w_ij (y_i - y_j), both coordinates, over the entries start..end-1 of a row of P."""
+@numba.njit
+def _pull(i, row, queries, Y, pulls):
+    """Write p_ij w_ij (y_i - y_j), both coordinates, for the entries of row i of P; one by one, of which vectors can be made."""
+    indices, p, start, end = row
+    x, y = queries[i, 0], queries[i, 1]
     one = Y.dtype.type(1)
-    fx = fy = Y.dtype.type(0)
     for k in range(start, end):
         j = np.uint32(indices[k])               # never negative: a signed index would keep the compiler from vectors
         dx, dy = x - Y[j, 0], y - Y[j, 1]
         w = p[k] / (one + dx * dx + dy * dy)
-        fx += w * dx
-        fy += w * dy
-    return fx, fy
+        pulls[0, k - start] = w * dx
+        pulls[1, k - start] = w * dy
+
+
+@numba.njit
+def _pull_any(i, row, queries, Y, attraction):
+    """Write row i of the attraction for a map of any number of components."""
+    indices, p, start, end = row
+    attraction[i] = 0
+    for k in range(start, end):
+        square = Y.dtype.type(1)
+        for c in range(Y.shape[1]):
+            square += (queries[i, c] - Y[indices[k], c]) ** 2
+        for c in range(Y.shape[1]):
+            attraction[i, c] += p[k] / square * (queries[i, c] - Y[indices[k], c])
 
 
 def _attraction_cpu(indptr, indices, p, queries, Y, attraction):
-    """Parallel over queries (Y itself, or new points): a row of P is compressed, so only its neighbours among Y are read."""
-    for i in numba.prange(len(queries)):
-        if Y.shape[1] == 2:
+    """Parallel over blocks of 64 queries (Y itself, or new points): P is compressed, so only a row's neighbours are read."""
+    for block in numba.prange((len(queries) + 63) // 64):
+        pulls = np.empty((2, 256), Y.dtype)
+        for i in range(block * 64, min(len(queries), block * 64 + 64)):
             start, end = np.uint32(indptr[i]), np.uint32(indptr[i + 1])
-            attraction[i, 0], attraction[i, 1] = _pull(indices, p, queries[i, 0], queries[i, 1], Y, start, end)
-        else:
-            attraction[i] = 0
-            for k in range(indptr[i], indptr[i + 1]):
-                square = Y.dtype.type(1)
-                for c in range(Y.shape[1]):
-                    square += (queries[i, c] - Y[indices[k], c]) ** 2
-                for c in range(Y.shape[1]):
-                    attraction[i, c] += p[k] / square * (queries[i, c] - Y[indices[k], c])
+            if Y.shape[1] == 2:
+                if end - start > pulls.shape[1]:
+                    pulls = np.empty((2, 2 * (end - start)), Y.dtype)
+                _pull(i, (indices, p, start, end), queries, Y, pulls)
+                attraction[i, 0] = vector_sum(pulls[0], np.int64(end - start))
+                attraction[i, 1] = vector_sum(pulls[1], np.int64(end - start))
+            else:
+                _pull_any(i, (indices, p, start, end), queries, Y, attraction)
 
 
 repulsion_cpu, attraction_cpu = jit(_repulsion_cpu), jit(_attraction_cpu)

@@ -5,7 +5,7 @@ import numpy as np
 METRIC_NUMBERS = {"euclidean": 0, "manhattan": 1, "chebyshev": 2}
 
 
-@numba.njit(fastmath={"reassoc", "contract", "nsz"})    # terms may be added in any order, so: as vectors
+@numba.njit
 def distance(a, b, metric):
     """Return the distance of two points: metric 0 Euclidean, 1 Manhattan, 2 Chebyshev."""
     total = 0.

@@ -1,8 +1,13 @@
-"""Sums whose last digits are always the same: numpy's depend on where in memory an array happens to lie."""
+"""Sums whose last digits are always the same.
+
+Numpy's depend on where in memory an array happens to lie. And a compiler that may add in any order (fastmath) does so in another
+one when a kernel comes from the cache than in the process that compiled it. So sums that have to be fast are written as vectors.
+"""
 import numba
 import numpy as np
 
 from ..jit import jit
+from ..simd import LANES, load_within, total
 
 
 def ordered_sum(values):
@@ -10,6 +15,15 @@ def ordered_sum(values):
     sums = np.empty(1 if values.ndim == 1 else values.shape[1])
     sums_cpu(values.reshape(len(values), -1), sums)
     return float(sums[0]) if values.ndim == 1 else sums
+
+
+@numba.njit
+def vector_sum(row, count):
+    """Return row[0] + ... + row[count - 1], every LANES-th number in a sum of its own, those together at the end."""
+    sums = load_within(row, 0, count)
+    for k in range(LANES, count, LANES):
+        sums = sums + load_within(row, k, count)
+    return total(sums)
 
 
 def _sums_cpu(values, sums):

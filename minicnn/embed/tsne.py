@@ -33,7 +33,7 @@ from .checks import as_points, number, whole_number
 from .descent import Descent, MapState, norm
 from .interpolation import GridRepulsion
 from .quadtree import morton_order
-from .sums import ordered_sum
+from .sums import ordered_sum, vector_sum
 
 METHODS = ("auto", "barnes_hut", "fft", "exact")
 
@@ -130,26 +130,24 @@ def kl_divergence(P, Y, Z=None):
     return ordered_sum(terms) + float(np.log(max(Z, np.finfo(float).tiny))) * ordered_sum(P.data)
 
 
-@numba.njit(fastmath={"reassoc", "contract", "nsz"})        # terms may be added in any order, so: as vectors
-def _springs_of(i, queries, Y, own, square, repulsion):
-    """Write row i of the repulsion and return sum_j w_ij; queries and Y (n_components, N), square (N,): room for 1 + d_ij^2."""
-    one = Y.dtype.type(1)
-    square[:] = one
+@numba.njit
+def _springs_of(i, queries, Y, own, room, repulsion):
+    """Write row i of the repulsion and return sum_j w_ij; queries and Y (n_components, N), room (2, N)."""
+    one, w, pushes = Y.dtype.type(1), room[0], room[1]
+    for j in range(len(w)):
+        w[j] = one
     for c in range(len(Y)):
-        for j in range(len(square)):
-            square[j] += (queries[c, i] - Y[c, j]) * (queries[c, i] - Y[c, j])
+        for j in range(len(w)):
+            w[j] += (queries[c, i] - Y[c, j]) * (queries[c, i] - Y[c, j])
+    for j in range(len(w)):
+        w[j] = one / w[j]
     if own:
-        square[i] = np.inf                      # w_ii = 0
-    total = Y.dtype.type(0)
-    for j in range(len(square)):
-        square[j] = one / square[j]
-        total += square[j]
+        w[i] = 0
     for c in range(len(Y)):
-        push = Y.dtype.type(0)
-        for j in range(len(square)):
-            push += square[j] * square[j] * (queries[c, i] - Y[c, j])
-        repulsion[i, c] = push
-    return total
+        for j in range(len(w)):
+            pushes[j] = w[j] * w[j] * (queries[c, i] - Y[c, j])
+        repulsion[i, c] = vector_sum(pushes, len(w))
+    return vector_sum(w, len(w))
 
 
 def _exact_cpu(queries, Y, own, repulsion, z):
@@ -159,9 +157,9 @@ def _exact_cpu(queries, Y, own, repulsion, z):
     """
     M = queries.shape[1]
     for block in numba.prange((M + 15) // 16):
-        square = np.empty(Y.shape[1], Y.dtype)
+        room = np.empty((2, Y.shape[1]), Y.dtype)
         for i in range(block * 16, min(M, block * 16 + 16)):
-            z[i] = _springs_of(i, queries, Y, own, square, repulsion)
+            z[i] = _springs_of(i, queries, Y, own, room, repulsion)
 
 
 def _divergence_cpu(indptr, indices, p, Y, terms):
@@ -186,7 +184,8 @@ def tsne_steps(P, start, *, method="auto", theta=0.5, early_exaggeration=12.0, e
     """Yield MapStates of t-SNE without end: P sparse affinities (N, N), start (N, n_components) where the points are at step 0.
 
     method: "exact", "barnes_hut" (with its theta), "fft" (from 1,000 points on, "exact" below) or "auto". early_exaggeration:
-    P is multiplied by it for the first `exaggeration_iter` steps, so that groups find together before they fill the plane.
+    P is multiplied by it for the first `exaggeration_iter` steps, so that groups find together before they fill the plane
+    (a few hundred points, of which each has a tenth for neighbours, all find together: 4 is better there).
     learning_rate: "auto" is N / 4 over the exaggeration of the moment, at least 50 (A. Belkina et al., Nature Communications 10,
     2019, whose gradient has no 4). momentum: at first, and after the exaggeration. dtype: default float32, float64 for "exact".
     Points are kept along the Morton curve inside, so that what is near in the map is near in memory.

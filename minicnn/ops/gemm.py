@@ -21,7 +21,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic, overload
 
-from .simd import LANES, Vector, spread
+from ..simd import LANES, Vector, spread
 
 DOTS = (4, 6) if LANES == 16 else (3, 4)        # tile of `dots`: its sums, a column of a and one of b fit into the registers
 AHEAD = 16384                           # bytes of a that are asked for before they are needed

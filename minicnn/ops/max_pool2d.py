@@ -17,7 +17,7 @@ from ..backend import pick
 from ..errors import ShapeError
 from ..jit import jit
 from .op import Op, check_ndim, pair, shape_of, window_output_size
-from .simd import LANES, choose, load, load_within, store_within, unzip2
+from ..simd import LANES, choose, load, load_within, store_within, unzip2
 
 
 def max_pool2d_forward_ref(x, kernel, stride, padding, out_size):

@@ -8,7 +8,7 @@ from numba import prange
 
 from minicnn.jit import jit
 from minicnn.ops.gemm import ROWS, multiply
-from minicnn.ops.simd import LANES
+from minicnn.simd import LANES
 
 DEPTH = 256             # a and b of the product stay in the first-level cache
 

@@ -63,7 +63,7 @@ def contender(name, threads):
         return lambda X: np.asarray(openTSNE.TSNE(n_jobs=threads, random_state=0).fit(X))
     if name == "scikit-learn-intelex":
         import sklearnex
-        sklearnex.patch_sklearn(["TSNE"], verbose=False)
+        sklearnex.patch_sklearn(verbose=False)
     if name == "minicnn":
         return TSNE(random_state=0).fit_transform
     from sklearn.manifold import TSNE as Theirs

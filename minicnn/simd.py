@@ -340,7 +340,7 @@ def _arithmetic(name):
         else getattr(builder, name)(a, b)
 
 
-for _operation, _name in ((operator.add, "add"), (operator.sub, "sub"), (operator.mul, "mul")):
+for _operation, _name in ((operator.add, "add"), (operator.sub, "sub"), (operator.mul, "mul"), (operator.truediv, "div")):
     _teach(_operation, _arithmetic(_name))
 _teach(operator.gt, lambda builder, a, b, floats: builder.fcmp_ordered(">", a, b), types.boolean)
 _teach(operator.ne, lambda builder, a, b, floats: builder.fcmp_unordered("!=", a, b), types.boolean)
