@@ -235,13 +235,13 @@ def test_states_are_fresh_in_the_order_of_the_points_and_start_at_the_start(meth
 
 def test_the_curve_of_barnes_hut_and_of_the_grid_follows_the_exact_one():
     X, _ = clusters(50)
-    P, start = sparse_affinities(X, 15), pca(X, 2) * 1e-5
+    P, start = sparse_affinities(X, 15), pca(X, 2)      # from a tiny start, last digits would decide between two minima
     curves = {}
     for method in METHODS:
-        states = tsne_steps(P, start, method=method, exaggeration_iter=100)
+        states = tsne_steps(P, start, method=method, exaggeration_iter=0)
         curves[method] = [s.kl_divergence for s in islice(states, 0, 501, 100)]
-        assert curves[method][-1] < 0.3 * curves[method][0]
-        np.testing.assert_allclose(curves[method][-2:], curves["exact"][-2:], rtol=0.04)
+        assert curves[method][-1] < 0.6 * curves[method][0]
+        np.testing.assert_allclose(curves[method][-2:], curves["exact"][-2:], rtol=0.01)
 
 
 @pytest.mark.parametrize("make, error", [

@@ -109,7 +109,7 @@ def _sum_of_springs(x, y, places, masses, count):
 
     Behind the list there is room for LANES more, with mass 0.
     """
-    fx = fy = z = load_within(masses, 0, 0)     # zeros
+    fx = fy = z = load_within(masses, (0,), 0)     # zeros
     for k in range(0, count, LANES):
         dx, dy = x - load(places, 0, k), y - load(places, 1, k)
         w = 1 / (1 + dx * dx + dy * dy)

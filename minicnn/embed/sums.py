@@ -20,9 +20,9 @@ def ordered_sum(values):
 @numba.njit
 def vector_sum(row, count):
     """Return row[0] + ... + row[count - 1], every LANES-th number in a sum of its own, those together at the end."""
-    sums = load_within(row, 0, count)
+    sums = load_within(row, (0,), count)
     for k in range(LANES, count, LANES):
-        sums = sums + load_within(row, k, count)
+        sums = sums + load_within(row, (k,), count)
     return total(sums)
 
 
