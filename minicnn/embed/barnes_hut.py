@@ -23,7 +23,7 @@ import numpy as np
 from ..jit import jit
 from ..simd import LANES, load, load_within, total
 from .quadtree import LEVELS, QuadTree
-from .sums import ordered_sum, vector_sum
+from .sums import ordered_sum
 
 GROUP = 32              # neighbouring points that walk through the tree together
 LEAF = 16               # points of a cell that is not divided further
@@ -190,17 +190,26 @@ def _repulsion_cpu(queries, points, order, cells, reach, own, repulsion, z):
 
 
 @numba.njit
-def _pull(i, row, queries, Y, pulls):
-    """Write p_ij w_ij (y_i - y_j), both coordinates, for the entries of row i of P; one by one, of which vectors can be made."""
+def _pull(i, row, queries, Y, springs):
+    """Return sum_j p_ij w_ij (y_i - y_j), both coordinates, over the entries of row i of P; springs: room for y_i - y_j.
+
+    The neighbours are gathered from all over the map first, so that the sums can be done LANES at a time.
+    """
     indices, p, start, end = row
-    x, y = queries[i, 0], queries[i, 1]
-    one = Y.dtype.type(1)
-    for k in range(start, end):
-        j = np.uint32(indices[k])               # never negative: a signed index would keep the compiler from vectors
-        dx, dy = x - Y[j, 0], y - Y[j, 1]
-        w = p[k] / (one + dx * dx + dy * dy)
-        pulls[0, k - start] = w * dx
-        pulls[1, k - start] = w * dy
+    x, y, along, across, mine = queries[i, 0], queries[i, 1], springs[0], springs[1], indices[start:end]
+    for k in range(len(mine)):
+        j = np.uint32(mine[k])                  # never negative: a signed index would have to be looked at twice
+        along[k] = x - Y[j, 0]
+        across[k] = y - Y[j, 1]
+    for k in range(end - start, end - start + LANES):
+        springs[0, k] = springs[1, k] = 0
+    fx = fy = load_within(p, (0,), 0)           # zeros
+    for k in range(0, end - start, LANES):
+        dx, dy = load(springs, 0, k), load(springs, 1, k)
+        w = load_within(p, (start + k,), end) / (1 + dx * dx + dy * dy)
+        fx = fx + w * dx
+        fy = fy + w * dy
+    return total(fx), total(fy)
 
 
 @numba.njit
@@ -219,15 +228,13 @@ def _pull_any(i, row, queries, Y, attraction):
 def _attraction_cpu(indptr, indices, p, queries, Y, attraction):
     """Parallel over blocks of 64 queries (Y itself, or new points): P is compressed, so only a row's neighbours are read."""
     for block in numba.prange((len(queries) + 63) // 64):
-        pulls = np.empty((2, 256), Y.dtype)
+        springs = np.empty((2, 256), Y.dtype)
         for i in range(block * 64, min(len(queries), block * 64 + 64)):
-            start, end = np.uint32(indptr[i]), np.uint32(indptr[i + 1])
+            start, end = np.int64(indptr[i]), np.int64(indptr[i + 1])
             if Y.shape[1] == 2:
-                if end - start > pulls.shape[1]:
-                    pulls = np.empty((2, 2 * (end - start)), Y.dtype)
-                _pull(i, (indices, p, start, end), queries, Y, pulls)
-                attraction[i, 0] = vector_sum(pulls[0], np.int64(end - start))
-                attraction[i, 1] = vector_sum(pulls[1], np.int64(end - start))
+                if end - start + LANES > springs.shape[1]:
+                    springs = np.empty((2, 2 * (end - start) + LANES), Y.dtype)
+                attraction[i, 0], attraction[i, 1] = _pull(i, (indices, p, start, end), queries, Y, springs)
             else:
                 _pull_any(i, (indices, p, start, end), queries, Y, attraction)
 
