@@ -53,7 +53,16 @@ def worker(name, points, result):
     Y = run(X)
     seconds = time.perf_counter() - start
     np.save(result, Y)
-    print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+    print(seconds, peak_memory())
+
+
+def peak_memory():
+    """Return the peak of this process's memory in bytes; where the system only tells ru_maxrss, its parent's may be in it."""
+    try:
+        with open("/proc/self/status") as file:
+            return next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmHWM"))
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def contender(name, threads):
