@@ -68,9 +68,8 @@ def draw(result):
     for ax in axes[0]:
         ax.scatter(*result["map"].T, c=result["labels"], cmap=TAB10, vmin=-0.5, vmax=9.5, s=5, linewidths=0,
                    alpha=1 if ax is axes[0, 0] else 0.35)
-        ax.set_aspect("equal", adjustable="datalim")
     tree = result["tree"]
-    _squares(axes[0, 0], tree, np.arange(len(tree.count)), facecolor="none", edgecolor="#00000050", linewidth=0.5)
+    tree.draw(axes[0, 0], edgecolor="#00000050")
     axes[0, 0].set_title(f"the quadtree of {len(result['map'])} digits", fontsize=17)
     for ax, (theta, (far, near)) in zip(axes[0, 1:], result["seen"].items()):
         _draw_seen(ax, tree, result["star"], np.array(far), near, theta)
@@ -84,17 +83,11 @@ def _draw_seen(ax, tree, star, far, near, theta):
     """The squares that the star takes as one mass, and the points that it takes one by one."""
     many = far[tree.count[far] > 1]
     points = np.setdiff1d(np.concatenate([tree.points_in(n) for n in [*near, *far[tree.count[far] == 1]]]), star)
-    _squares(ax, tree, many, facecolor="#4c8ed955", edgecolor="#1f4e8c", linewidth=0.8)
+    tree.draw(ax, many, facecolor="#4c8ed955", edgecolor="#1f4e8c", linewidth=0.8)
     ax.scatter(*tree.center_of_mass[many].T, s=2.5 * tree.count[many] ** 0.8, color="#1f4e8c", zorder=3)
     ax.scatter(*tree.points[points].T, s=10, color="tab:orange", zorder=4)
     ax.plot(*tree.points[star], "*", ms=17, color="tab:red", mec="white", zorder=5)
     ax.set_title(f"θ = {theta:g}: {len(many)} cells, {len(points)} single point{'s' * (len(points) != 1)}", fontsize=17)
-
-
-def _squares(ax, tree, nodes, **look):
-    from matplotlib.collections import PatchCollection
-    from matplotlib.patches import Rectangle
-    ax.add_collection(PatchCollection([Rectangle(tree.corner[n], tree.width[n], tree.width[n]) for n in nodes], **look))
 
 
 def _draw_arrows(ax, gradients):

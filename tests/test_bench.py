@@ -93,8 +93,8 @@ def test_an_interrupt_keeps_what_was_measured(monkeypatch, tmp_path):
 def test_maps_are_made_in_a_process_of_their_own_and_judged_by_one_measure(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     labels = np.repeat(np.arange(3), 100).astype(np.uint8)
-    points = rng.normal(size=(300, 60)) + 8 * rng.normal(size=(3, 60))[labels]
-    monkeypatch.setattr(tsne, "mnist", lambda: (points, labels))
+    points = rng.normal(size=(300, 6, 10)) + 8 * rng.normal(size=(3, 6, 10))[labels]
+    monkeypatch.setattr(tsne, "all_digits", lambda: (points, labels))
     record = tsne.measure(300, ["minicnn"], 1, 1, tmp_path)
     Y, P = np.load(tmp_path / "map.npy"), minicnn.embed.sparse_affinities(np.load(tmp_path / "points.npy"), 30)
     w = 1 / (1 + ((Y[:, None].astype(float) - Y) ** 2).sum(axis=2))
@@ -105,10 +105,3 @@ def test_maps_are_made_in_a_process_of_their_own_and_judged_by_one_measure(tmp_p
     assert record["accuracy"]["minicnn"] == 1 and record["seconds"]["minicnn"] > 0 and record["bytes"]["minicnn"] > 1e7
     assert "accuracy 1.0000" in tsne.rows(record)
     assert tsne.judged(minicnn.embed.sparse_affinities(Y, 30), Y, rng.permutation(labels))[1] < 0.6
-
-
-def test_without_mnist_the_suite_says_where_to_put_it(monkeypatch, tmp_path):
-    monkeypatch.setattr(tsne, "ROOT", tmp_path / "project")
-    monkeypatch.setenv("MINICNN_DATA", str(tmp_path))
-    with pytest.raises(minicnn.errors.MinicnnError, match="the four files of MNIST .* are not in .*mnist; put them there"):
-        tsne.mnist()

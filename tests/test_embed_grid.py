@@ -378,9 +378,11 @@ def test_errors_are_ours_and_say_what_is_wrong(number):
 
 def test_inputs_are_not_changed_and_may_be_read_only():
     points, cost = clustered_map(30), np.random.default_rng(0).random((30, 30))
+    before = points.copy(), cost.copy()
     for array in (points, cost):
         array.flags.writeable = False
     linear_assignment(cost), linear_assignment(cost.T), linear_assignment(cost[::2, ::-1])
     for method in ("auto", "slicing"):
         assign_to_grid(points, None, method)
     nearest_on_grid(points, (5, 5)), seams(points, np.arange(30).reshape(5, 6))
+    assert np.array_equal(points, before[0]) and np.array_equal(cost, before[1])

@@ -2,6 +2,7 @@
 import os
 import subprocess
 import sys
+import warnings
 from itertools import islice
 from pathlib import Path
 
@@ -323,8 +324,10 @@ def test_odd_points_have_a_finite_map(X, method):
 
 def test_few_points_for_the_perplexity_are_a_warning_not_an_error():
     with pytest.warns(UserWarning, match="smaller perplexity"):
-        TSNE(perplexity=30, max_iter=2).fit(clusters(4)[0])
-    TSNE(perplexity=5, max_iter=2).fit(clusters(5)[0])          # N = 15 = 3 x perplexity
+        assert np.isfinite(TSNE(perplexity=30, max_iter=2).fit_transform(clusters(4)[0])).all()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.isfinite(TSNE(perplexity=5, max_iter=2).fit_transform(clusters(5)[0])).all()     # N = 15 = 3 x perplexity
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -23,7 +23,7 @@ class MapState:
     """A map on its way: step 0 is the start. Arrays are fresh."""
     step: int
     embedding: np.ndarray       # (N, n_components)
-    gradient_norm: float        # of the gradient there, without exaggeration's momentum and gains
+    gradient_norm: float        # of the gradient there, with the exaggeration of the moment
     divergence: object          # a function of the embedding that returns the objective, called only if asked
 
     @property

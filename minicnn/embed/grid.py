@@ -13,13 +13,14 @@ is the idea of the program RasterFairy. Source: R. Jonker and A. Volgenant, "A s
 and sparse linear assignment problems", Computing 38, 1987.
 """
 from dataclasses import dataclass
-from numbers import Integral, Real
+from numbers import Real
 
 import numba
 import numpy as np
 
 from ..errors import DtypeError, SettingError, ShapeError
 from ..jit import jit
+from .checks import whole_number
 
 AUTO_ENTRIES = 2550 * 2550          # of the cost matrix; a larger problem takes the slicing method unless told otherwise
 MAX_ENTRIES = 20_000 * 20_000       # 3.2 GB
@@ -201,7 +202,7 @@ def grid_shape(count, aspect=1.0):
 
     No row or column is empty. At ties: the fewest cells, then the fewest rows.
     """
-    count = _whole("grid_shape", "count", count)
+    count = whole_number("grid_shape", "count", count, 1)
     if not isinstance(aspect, Real) or isinstance(aspect, bool) or not 0 < aspect < np.inf:
         raise SettingError(f"grid_shape: aspect is {aspect!r}, expected a number above 0: width / height")
     columns = -(-count // np.arange(1, count + 1))          # as many as that number of rows asks for, and the other way round
@@ -387,13 +388,7 @@ def _numbers(name, what, array):
     return array
 
 
-def _whole(name, what, number):
-    if not isinstance(number, Integral) or isinstance(number, bool) or number < 1:
-        raise SettingError(f"{name}: {what} is {number!r}, expected a whole number, at least 1")
-    return int(number)
-
-
 def _checked_shape(name, shape):
     if not isinstance(shape, (tuple, list, np.ndarray)) or len(shape) != 2:
         raise SettingError(f"{name}: shape is {shape!r}, expected (rows, columns)")
-    return _whole(name, "rows of the shape", shape[0]), _whole(name, "columns of the shape", shape[1])
+    return whole_number(name, "rows of the shape", shape[0], 1), whole_number(name, "columns of the shape", shape[1], 1)

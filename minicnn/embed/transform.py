@@ -29,17 +29,17 @@ def transform_steps(X, embedding, new, *, perplexity=30, metric="euclidean", ker
     Raises ShapeError, SettingError.
     """
     X = as_points("transform", X)
-    new, embedding = as_points("transform", new, X.shape[1]), as_points("transform", embedding)
+    new, embedding = as_points("transform", new, X.shape[1]), as_points("transform", embedding).astype(float)
     if len(embedding) != len(X):
         raise ShapeError(f"transform: the map has {len(embedding)} points, but {len(X)} were given with it")
     indices, distances = nearest_neighbors(X, neighbor_count("transform", len(X), perplexity), new, metric=metric)
     p = conditional_affinities(distances, perplexity, kernel)
     P = scipy.sparse.csr_matrix((p.ravel(), indices.ravel(), np.arange(0, p.size + 1, p.shape[1])), (len(new), len(X)))
-    descent, repel, step = Descent(P @ embedding.astype(float)), _repulsion(embedding.astype(float), theta), 0
+    descent, repel, step = Descent(P @ embedding), _repulsion(embedding, theta), 0
     attraction = np.empty_like(descent.Y)
     learning_rate = number("transform", "learning_rate", learning_rate, above=0)
     while True:
-        attraction_cpu(P.indptr, P.indices, P.data, descent.Y, embedding.astype(float), attraction)
+        attraction_cpu(P.indptr, P.indices, P.data, descent.Y, embedding, attraction)
         repulsion, Z = repel(descent.Y)
         slope = 2 * (attraction - repulsion / Z[:, None])
         yield MapState(step, descent.Y.copy(), norm(slope), lambda Y: transform_divergence(P, Y, embedding))

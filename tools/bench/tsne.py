@@ -4,10 +4,8 @@ Each run is a process of its own, with its defaults, perplexity 30 and the start
 run, are not counted. KL is that of the map to the affinities of each point's exact 90 neighbours, with Z over all pairs: what
 the programs print as KL cannot be compared. Accuracy: how often most of a point's 10 neighbours in the map have its label.
 """
-import gzip
 import importlib.metadata
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -16,31 +14,22 @@ from pathlib import Path
 
 import numpy as np
 
-from minicnn.embed import TSNE, exact_repulsion, kl_divergence, nearest_neighbors, pca, sparse_affinities
+from minicnn.embed import TSNE, exact_repulsion, kl_divergence, pca, sparse_affinities
+from lectures.common import all_digits
+from lectures.maps import neighbour_accuracy
 from minicnn.errors import MinicnnError
+
+from .worker import recorded_peak
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PEERS = {"scikit-learn": "scikit-learn", "scikit-learn-intelex": "scikit-learn-intelex", "openTSNE": "openTSNE"}
 SIZES = {10_000: tuple(PEERS), 70_000: ("scikit-learn-intelex", "openTSNE")}     # scikit-learn: a quarter of an hour
-URL = "https://yann.lecun.com/exdb/mnist"
 
 
 def installed_peers():
     """Return the names of the peers that are installed."""
     found = {d.metadata["Name"].lower() for d in importlib.metadata.distributions()}
     return [name for name, package in PEERS.items() if package.lower() in found]
-
-
-def mnist():
-    """Return MNIST's digits (70000, 784) as 0..1 and labels, the training ones first: $MINICNN_DATA or ../shared/data."""
-    folders = [Path(p) / "mnist" for p in (os.environ.get("MINICNN_DATA"), ROOT.parent / "shared" / "data") if p]
-    for folder in folders:
-        if (folder / "train-images-idx3-ubyte.gz").exists():
-            parts = [[np.frombuffer(gzip.open(folder / f"{part}-{kind}-ubyte.gz").read(), np.uint8, offset=skip)
-                      for part in ("train", "t10k")] for kind, skip in (("images-idx3", 16), ("labels-idx1", 8))]
-            return np.concatenate(parts[0]).reshape(-1, 784) / np.float32(255), np.concatenate(parts[1])
-    raise MinicnnError(f"tools.bench tsne: the four files of MNIST ({URL}) are not in {folders[0]}; put them there as .gz, "
-                       "or name the folder above mnist/ in MINICNN_DATA")
 
 
 def worker(name, points, result):
@@ -53,16 +42,7 @@ def worker(name, points, result):
     Y = run(X)
     seconds = time.perf_counter() - start
     np.save(result, Y)
-    print(seconds, peak_memory())
-
-
-def peak_memory():
-    """Return the peak of this process's memory in bytes; where the system only tells ru_maxrss, its parent's may be in it."""
-    try:
-        with open("/proc/self/status") as file:
-            return next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmHWM"))
-    except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    print(seconds, recorded_peak())
 
 
 def contender(name, threads):
@@ -82,15 +62,13 @@ def contender(name, threads):
 def judged(P, Y, labels):
     """Return (KL, accuracy) of a map."""
     Y = np.ascontiguousarray(Y, dtype=float)
-    neighbors, _ = nearest_neighbors(Y, 10, method="vp_tree")
-    votes = np.apply_along_axis(np.bincount, 1, labels[neighbors], minlength=labels.max() + 1)
-    return kl_divergence(P, Y, Z=exact_repulsion(Y)[1]), float((votes.argmax(axis=1) == labels).mean())
+    return kl_divergence(P, Y, Z=exact_repulsion(Y)[1]), neighbour_accuracy(Y, labels)
 
 
 def measure(size, names, threads, rounds, folder):
     """Return the record of a case: turns of each contender on the first `size` digits, medians, and its last map judged."""
-    pixels, labels = mnist()
-    X, labels = pca(pixels[:size], 50).astype(np.float32), labels[:size]
+    images, labels = all_digits()
+    X, labels = pca(images[:size].reshape(size, -1) / 255, 50).astype(np.float32), labels[:size]
     np.save(folder / "points.npy", X)
     limits = {f"{library}_NUM_THREADS": str(threads) for library in ("OMP", "MKL", "OPENBLAS", "NUMBA")}
     seconds, memory, maps = {n: [] for n in names}, {}, {}

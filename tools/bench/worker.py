@@ -63,6 +63,12 @@ def timed(run, seconds):
     return (time.perf_counter() - start) / count
 
 
+def recorded_peak():
+    """Return the peak of this process's resident memory in bytes, as Linux tells it; elsewhere OSError."""
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmHWM"))
+
+
 def peak_memory(run):
     """Return the peak of the process's resident memory during three runs, where the system lets it be set back; else ever."""
     gc.collect()
@@ -71,8 +77,7 @@ def peak_memory(run):
             file.write("5")
         for _ in range(3):
             run()
-        with open("/proc/self/status") as file:
-            return next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmHWM"))
+        return recorded_peak()
     except OSError:
         run()
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
