@@ -64,7 +64,8 @@ def _relative(approximate, exact):
 
 
 def draw(result):
-    figure, axes = panels(2, 3, width=5.2, height=5.3)
+    figure, axes = panels(2, 3, width=5.2, height=5.6)
+    figure.get_layout_engine().set(h_pad=0.25)
     for ax in axes[0]:
         ax.scatter(*result["map"].T, c=result["labels"], cmap=TAB10, vmin=-0.5, vmax=9.5, s=5, linewidths=0,
                    alpha=1 if ax is axes[0, 0] else 0.35)
