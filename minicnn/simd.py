@@ -58,6 +58,11 @@ def store_within(array, at, vector, end):
     array[at[:-1] + (slice(at[-1], at[-1] + count),)] = vector[:count]
 
 
+def gather2(array, rows):
+    """Return the vectors of array[rows, 0] and array[rows, 1], for an array (N, 2) and a vector of whole numbers."""
+    return array[rows, 0], array[rows, 1]
+
+
 def choose(condition, a, b):
     """Return the numbers of a where the condition holds, a comparison of vectors, and those of b elsewhere."""
     return np.where(condition, a, b)
@@ -136,6 +141,11 @@ def _load_within_compiled(array, at, end, fill=0.):
 @overload(store_within)
 def _store_within_compiled(array, at, vector, end):
     return lambda array, at, vector, end: _store_within(array, at, vector, end)
+
+
+@overload(gather2)
+def _gather2_compiled(array, rows):
+    return lambda array, rows: _gather2(array, rows)
 
 
 @overload(choose)
@@ -225,6 +235,23 @@ def _within(context, builder, kinds, args, end):
 
 
 @intrinsic
+def _gather2(typing, array, rows):
+    """Both numbers of a row are read at once; the pairs are joined to fours, ..., to two vectors of pairs, then unzipped."""
+    def code(context, builder, signature, args):
+        base = builder.ptrtoint(context.make_array(array)(context, builder, args[0]).data, ir.IntType(64))
+        pair, size, parts = ir.VectorType(context.get_value_type(array.dtype), 2), array.dtype.bitwidth // 8, []
+        for lane in range(LANES):
+            row = builder.sext(builder.extract_element(args[1], ir.IntType(32)(lane)), ir.IntType(64))
+            address = builder.add(base, builder.mul(row, ir.IntType(64)(2 * size)))
+            parts.append(builder.load(builder.inttoptr(address, pair.as_pointer()), align=size))
+        while len(parts) > 2:
+            parts = [_shuffled(builder, a, b, range(2 * a.type.count)) for a, b in zip(parts[0::2], parts[1::2])]
+        return context.make_tuple(builder, signature.return_type, [
+            _shuffled(builder, *parts, range(start, 2 * LANES, 2)) for start in (0, 1)])
+    return types.UniTuple(Vector(array.dtype), 2)(array, rows), code
+
+
+@intrinsic
 def _choose(typing, condition, a, b):
     return a(condition, a, b), lambda context, builder, signature, args: builder.select(*args)
 
@@ -279,7 +306,7 @@ def _zipped(half):
 
 def _shuffled(builder, a, b, order):
     """Return the vector of the numbers order[0], order[1], ... of a and b side by side."""
-    return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), LANES), list(order)))
+    return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), len(order)), list(order)))
 
 
 @intrinsic

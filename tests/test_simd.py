@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from minicnn.ops.gemm import DOTS, ROWS, dots, multiply
-from minicnn.simd import LANES, choose, load, load_within, store, store_within, total, transpose, unzip2, unzip4, zip2, zip4
+from minicnn.simd import (LANES, choose, gather2, load, load_within, store, store_within, total, transpose, unzip2, unzip4, zip2,
+                          zip4)
 
 every_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
@@ -88,6 +89,18 @@ def test_whole_numbers():
         store(out, (0,), load(x, 0) + 3)
         store(out, (LANES,), load(x, 0) * load(x, 1) - load(x, 2))
     same(work, np.arange(3 * LANES, dtype=np.int32), np.zeros(2 * LANES, np.int32))
+
+
+@every_dtype
+@pytest.mark.parametrize("whole", [np.int32, np.int64])
+def test_rows_from_all_over(dtype, whole):
+    def work(x, rows, out):
+        first, second = gather2(x, load(rows, 0))
+        store(out, (0, 0), first)
+        store(out, (1, 0), second)
+    x, rows = numbers(50, 2, dtype=dtype), np.random.RandomState(1).permutation(50)[:LANES].astype(whole)
+    out = same(work, x, rows, np.zeros((2, LANES), dtype))[2]
+    assert np.array_equal(out.T, x[rows])
 
 
 @every_dtype

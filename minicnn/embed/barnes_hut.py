@@ -21,7 +21,7 @@ import numba
 import numpy as np
 
 from ..jit import jit
-from ..simd import LANES, load, load_within, total
+from ..simd import LANES, gather2, load, load_within, total
 from .quadtree import LEVELS, QuadTree
 from .sums import ordered_sum
 
@@ -190,23 +190,15 @@ def _repulsion_cpu(queries, points, order, cells, reach, own, repulsion, z):
 
 
 @numba.njit
-def _pull(i, row, queries, Y, springs):
-    """Return sum_j p_ij w_ij (y_i - y_j), both coordinates, over the entries of row i of P; springs: room for y_i - y_j.
-
-    The neighbours are gathered from all over the map first, so that the sums can be done LANES at a time.
-    """
+def _pull(i, row, queries, Y):
+    """Return sum_j p_ij w_ij (y_i - y_j), both coordinates, over the entries of row i of P, LANES at a time."""
     indices, p, start, end = row
-    x, y, along, across, mine = queries[i, 0], queries[i, 1], springs[0], springs[1], indices[start:end]
-    for k in range(len(mine)):
-        j = np.uint32(mine[k])                  # never negative: a signed index would have to be looked at twice
-        along[k] = x - Y[j, 0]
-        across[k] = y - Y[j, 1]
-    for k in range(end - start, end - start + LANES):
-        springs[0, k] = springs[1, k] = 0
+    x, y = queries[i, 0], queries[i, 1]
     fx = fy = load_within(p, (0,), 0)           # zeros
-    for k in range(0, end - start, LANES):
-        dx, dy = load(springs, 0, k), load(springs, 1, k)
-        w = load_within(p, (start + k,), end) / (1 + dx * dx + dy * dy)
+    for k in range(start, end, LANES):          # behind the row's end: p = 0
+        x_j, y_j = gather2(Y, load_within(indices, (k,), end))
+        dx, dy = x - x_j, y - y_j
+        w = load_within(p, (k,), end) / (1 + dx * dx + dy * dy)
         fx = fx + w * dx
         fy = fy + w * dy
     return total(fx), total(fy)
@@ -228,13 +220,10 @@ def _pull_any(i, row, queries, Y, attraction):
 def _attraction_cpu(indptr, indices, p, queries, Y, attraction):
     """Parallel over blocks of 64 queries (Y itself, or new points): P is compressed, so only a row's neighbours are read."""
     for block in numba.prange((len(queries) + 63) // 64):
-        springs = np.empty((2, 256), Y.dtype)
         for i in range(block * 64, min(len(queries), block * 64 + 64)):
             start, end = np.int64(indptr[i]), np.int64(indptr[i + 1])
             if Y.shape[1] == 2:
-                if end - start + LANES > springs.shape[1]:
-                    springs = np.empty((2, 2 * (end - start) + LANES), Y.dtype)
-                attraction[i, 0], attraction[i, 1] = _pull(i, (indices, p, start, end), queries, Y, springs)
+                attraction[i, 0], attraction[i, 1] = _pull(i, (indices, p, start, end), queries, Y)
             else:
                 _pull_any(i, (indices, p, start, end), queries, Y, attraction)
 
