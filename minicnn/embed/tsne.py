@@ -106,7 +106,7 @@ def fastest(method, shape):
         raise SettingError(f"method {method!r} makes maps of 2 components, not of {shape[1]}; take method=\"exact\"")
     if method != "auto":
         return method
-    return "exact" if shape[1] != 2 or shape[0] < 1000 else "barnes_hut" if shape[0] < 15000 else "fft"
+    return "exact" if shape[1] != 2 or shape[0] < 1000 else "barnes_hut" if shape[0] < 18000 else "fft"
 
 
 def exact_repulsion(Y, out=None):
