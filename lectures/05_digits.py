@@ -58,6 +58,6 @@ def _thumbnail(ax, place, image, label):
 
 
 def check(result):
-    return [Check("digits whose 10 neighbours in the map vote for their class (chance: 0.1)", result["after"], at_least=0.86),
+    return [Check("digits whose 10 neighbours in the map vote for their class (chance: 0.1)", result["after"], at_least=0.9),
             Check("the same in the first two principal components", result["before"], at_least=0.2, at_most=0.6),
             Check("KL(P ‖ Q) of the map", result["kl"], at_least=0.3, at_most=3.5 if len(result["map"]) > 5000 else 1.7)]

@@ -29,7 +29,7 @@ PHOTOGRAPHS = sorted(IMAGES.glob("*.jpg"))
 
 def compute(full, images=None):
     net = minicnn.load("squeezenet1_1")
-    labels = np.arange(1500 if full else 600) % len(PHOTOGRAPHS) if images is None else None
+    labels = np.arange(3000 if full else 1500) % len(PHOTOGRAPHS) if images is None else None
     count, pictures = (len(labels), _crops(labels)) if images is None else (len(files_in(images)), _load(images))
     thumbnails, codes = _codes(net, pictures, side=int(np.clip(3000 / np.sqrt(count), 24, 96)))
     if len(codes) < 2:
@@ -39,7 +39,7 @@ def compute(full, images=None):
         warnings.simplefilter("ignore")
         P = sparse_affinities(X, min(15, max(1, (len(X) - 1) / 3)))
     Y = last(take(500, tsne_steps(P, start_of(X, "pca", 2, 0), early_exaggeration=4, exaggeration_iter=100))).embedding
-    shape = grid_shape(len(Y), aspect=1.5)
+    shape = grid_shape(len(Y), aspect=5 / 3)
     return {"thumbnails": thumbnails, "codes": codes, "labels": labels, "map": Y, "shape": shape,
             "grid": point_grid(assign_to_grid(Y, shape), shape)}
 

@@ -158,7 +158,8 @@ class QuadTree:
         corner, width = self.corner, self.width
         squares = [Rectangle(corner[n], width[n], width[n]) for n in nodes]
         ax.add_collection(PatchCollection(squares, **{"facecolor": "none", "edgecolor": "0.6", "linewidth": 0.5, **style}))
-        ax.set(xlim=(corner[0, 0], corner[0, 0] + width[0]), ylim=(corner[0, 1], corner[0, 1] + width[0]), aspect="equal")
+        (left, lower), side, edge = corner[0], width[0], 0.01 * width[0]
+        ax.set(xlim=(left - edge, left + side + edge), ylim=(lower - edge, lower + side + edge), aspect="equal")
 
 
 def square_around(points):
