@@ -67,7 +67,9 @@ def _keep_freed_memory():
 
 def _lazily_compiled(function):
     """Return what compiles `function` at its first call; uncached where no folder for the cache can be written."""
-    kernel = numba.njit(parallel=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz"})(function)
+    # Not "contract" (a b + c as one instruction): which products are taken would depend on whether the kernel was just compiled
+    # or comes from the cache, and so would the last digits. The vectors of simd.py say it where there is one product to take.
+    kernel = numba.njit(parallel=True, nogil=True, error_model="numpy", fastmath={"nsz"})(function)
     if not numba.config.DISABLE_JIT:
         try:
             kernel._cache = _Cache(function)        # what cache=True does, with our class
@@ -77,7 +79,7 @@ def _lazily_compiled(function):
 
 
 class _Cache(FunctionCache):
-    """Numba's cache on disk, which also forgets a kernel when a file that it has helpers from has changed."""
+    """Numba's cache on disk, which also forgets a kernel when a file that it has helpers from has changed, or this one."""
 
     def load_overload(self, sig, target_context):
         kernel = super().load_overload(sig, target_context)
@@ -86,7 +88,7 @@ class _Cache(FunctionCache):
         return kernel
 
     def _index_key(self, sig, codegen):
-        stamps = [(os.stat(path).st_mtime_ns, os.stat(path).st_size) for path in sorted(helper_files(self._py_func))]
+        stamps = [(os.stat(path).st_mtime_ns, os.stat(path).st_size) for path in sorted(helper_files(self._py_func) | {__file__})]
         return *super()._index_key(sig, codegen), *stamps
 
 

@@ -59,7 +59,7 @@ def store_within(array, at, vector, end):
 
 
 def gather2(array, rows):
-    """Return the vectors of array[rows, 0] and array[rows, 1], for an array (N, 2) and a vector of whole numbers."""
+    """Return the vectors of array[rows, 0] and array[rows, 1], for a C-contiguous array (N, 2) and a vector of whole numbers."""
     return array[rows, 0], array[rows, 1]
 
 

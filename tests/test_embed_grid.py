@@ -12,7 +12,7 @@ from scipy.optimize import linear_sum_assignment
 from minicnn.embed import grid
 from minicnn.embed.grid import (assign_to_grid, grid_cost, grid_shape, linear_assignment, nearest_on_grid, point_grid, seams,
                                 slice_into_cells)
-from minicnn.errors import DtypeError, MinicnnError, SettingError, ShapeError
+from minicnn.errors import DtypeError, MinicnnError, SettingError, ShapeError, UnknownNameError
 
 
 def clustered_map(count, clusters=8, seed=0):
@@ -173,11 +173,11 @@ def check_partial(cost, columns, rows, v, free):
 def test_plain_python_is_what_is_compiled():
     rng = np.random.default_rng(4)
     for cost in (rng.random((20, 20)), rng.random((13, 20)), rng.integers(0, 3, (20, 20)).astype(float)):
-        for a, b in zip(grid._linear_assignment(cost), grid._linear_assignment.py_func(cost)):
+        for a, b in zip(grid.linear_assignment_cpu(cost), grid.linear_assignment_cpu.py_func(cost)):
             assert np.array_equal(a, b)
     place, cells = rng.random((60, 2)), np.argwhere(np.ones((8, 9)))[rng.permutation(72)[:60]]
     arguments = place, point_grid(cells, (8, 9)), np.arange(-2, 8, 4), np.arange(0, 9, 4), 4
-    assert np.array_equal(grid._reassign_windows(*arguments), grid._reassign_windows.py_func(*arguments))
+    assert np.array_equal(grid.reassign_windows_cpu(*arguments), grid.reassign_windows_cpu.py_func(*arguments))
 
 
 STEPPED = """
@@ -270,11 +270,11 @@ def test_windows_only_lower_the_cost_and_one_window_finds_the_optimum():
     now, start = point_grid(cells, shape), total(points, cells, shape)
     costs = [start]
     for top, left in ((0, 0), (-2, -2), (-2, 0), (0, -3)):
-        now = grid._reassign_windows(place, now, np.arange(top, 9, 4), np.arange(left, 11, 4), 4)
+        now = grid.reassign_windows_cpu(place, now, np.arange(top, 9, 4), np.arange(left, 11, 4), 4)
         assert np.array_equal(np.sort(now[now >= 0]), np.arange(90))
         costs.append(total(points, np.argwhere(now >= 0)[np.argsort(now[now >= 0])], shape))
     assert np.all(np.diff(costs) <= 1e-12) and costs[-1] < 0.98 * costs[0]
-    whole = grid._reassign_windows(place, now, np.array([0]), np.array([0]), 11)
+    whole = grid.reassign_windows_cpu(place, now, np.array([0]), np.array([0]), 11)
     assert total(points, np.argwhere(whole >= 0)[np.argsort(whole[whole >= 0])], shape) == pytest.approx(
         scipy_cost(grid_cost(points, shape)), rel=1e-12)
 
@@ -352,7 +352,14 @@ ERRORS = [
     (lambda: grid_cost(np.zeros((20_001, 2)), (142, 142)), SettingError, "slicing"),
     (lambda: assign_to_grid(np.zeros((20_001, 2)), method="jonker_volgenant"), SettingError, "slicing"),
     (lambda: assign_to_grid(np.zeros((5, 2)), (2, 2)), ShapeError, "5 points"),
-    (lambda: assign_to_grid(np.zeros((5, 2)), method="best"), SettingError, "best"),
+    (lambda: assign_to_grid(np.zeros((5, 2)), method="best"), UnknownNameError, "best"),
+    (lambda: assign_to_grid(np.zeros((5, 2)), (1, 10 ** 9)), SettingError, "1,000,000,000 cells"),
+    (lambda: grid_shape(10 ** 9), SettingError, "count is 1,000,000,000"),
+    (lambda: point_grid([[0, 0], [0, 0]], (2, 2)), SettingError, "there twice"),
+    (lambda: point_grid([[0, 2]], (2, 2)), SettingError, "outside"),
+    (lambda: point_grid([[-1, 0]], (2, 2)), SettingError, "outside"),
+    (lambda: point_grid([[0., 0.]], (2, 2)), ShapeError, "whole numbers"),
+    (lambda: point_grid([[0, 0, 0]], (2, 2)), ShapeError, "row and column"),
     (lambda: assign_to_grid(np.zeros((0, 2))), ShapeError, "at least one"),
     (lambda: assign_to_grid(np.zeros(4)), ShapeError, "(4,)"),
     (lambda: assign_to_grid([[0, 1], [np.nan, 2]]), SettingError, "NaN"),

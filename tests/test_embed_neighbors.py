@@ -9,7 +9,7 @@ from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
 from minicnn.embed import VPTree, dense_affinities, nearest_neighbors, sparse_affinities
-from minicnn.embed.affinities import conditional_affinities, perplexity_of, reordered, symmetrized
+from minicnn.embed.affinities import conditional_affinities, conditional_ref, perplexity_of, reordered, symmetrized
 from minicnn.embed.heap import push, sort_heap
 from minicnn.errors import MinicnnError, SettingError, ShapeError, UnknownNameError
 
@@ -129,7 +129,7 @@ def test_the_tree_measures_few_distances_in_the_plane_and_prunes_nothing_it_shou
     tree = VPTree(X)
     indices, distances = tree.query(X, 10, own=True)
     check_neighbors((indices, distances), by_sorting(X, 10))
-    assert 10 < tree.measured.mean() < 200
+    assert 10 < tree.measured.mean() < 90
     inner = [np.linalg.norm(tree.points[0] - p) for p in tree.points[1:1 + 2999 // 2]]
     assert max(inner) == pytest.approx(tree.radius[0]) and sorted(tree.order) == list(range(3000))
 
@@ -180,6 +180,13 @@ def test_a_heap_keeps_the_nearest():
     (lambda X: nearest_neighbors(X, 1, 0 * X[:1], metric="cosine"), SettingError, "row 0 of queries is zero"),
     (lambda X: nearest_neighbors(-np.ones((4, 4)), 1, metric="precomputed"), SettingError, "negative"),
     (lambda X: VPTree(X, metric="cosine"), UnknownNameError, "vantage-point tree"),
+    (lambda X: VPTree(X, metric=["euclidean"]), UnknownNameError, "vantage-point tree"),
+    (lambda X: VPTree(X, rng="seven"), SettingError, "random state is 'seven'"),
+    (lambda X: nearest_neighbors(np.tril(cdist(X, X)), 1, metric="precomputed"), SettingError, "both ways"),
+    (lambda X: nearest_neighbors(np.exp(-cdist(X, X)), 1, metric="precomputed"), SettingError, "0 from a point to itself"),
+    (lambda X: dense_affinities(X[:1]), ShapeError, "one point has no neighbours"),
+    (lambda X: sparse_affinities(X[:1]), ShapeError, "one point has no neighbours"),
+    (lambda X: conditional_affinities(-X ** 2, 2), SettingError, "a distance is negative"),
     (lambda X: VPTree(X).query(X, 7), SettingError, "only 6 points"),
     (lambda X: VPTree(X).query(X, 6, own=True), SettingError, "only 5 points"),
     (lambda X: VPTree(X).query(X[:, :2], 1), ShapeError, r"\(N, 3\)"),
@@ -282,3 +289,29 @@ def test_inputs_are_left_alone():
     sparse_affinities(X, 4)
     conditional_affinities(distances, 3)
     assert np.array_equal(X, before[0]) and np.array_equal(distances, before[1])
+
+
+def test_sigma_and_p_are_those_of_the_formula():
+    X = 3 * points(40, 5)
+    D = cdist(X, X)
+    others = D[~np.eye(40, dtype=bool)].reshape(40, 39)
+    p, sigma = conditional_affinities(others, 8, return_sigma=True)
+    np.testing.assert_allclose(conditional_ref(D, sigma)[~np.eye(40, dtype=bool)].reshape(40, 39), p, rtol=1e-9)
+    p, sigma = conditional_affinities(others, 8, "laplace", return_sigma=True)
+    w = np.exp(-others / (2 * sigma[:, None] ** 2))
+    np.testing.assert_allclose(w / w.sum(axis=1, keepdims=True), p, rtol=1e-9)
+
+
+@pytest.mark.parametrize("far", [1e5, 1e30, 1e90])
+def test_a_point_very_far_off_does_not_spoil_the_perplexity(far):
+    X = points(60, 4)
+    X[-1] = far
+    D = cdist(X, X)
+    p = conditional_affinities(D[:-1][~np.eye(60, dtype=bool)[:-1]].reshape(59, 59), 5)
+    np.testing.assert_allclose(perplexity_of(p), 5, atol=1e-5)
+
+
+def test_a_hundred_points_in_one_place_are_neighbours_of_equal_weight():
+    p = conditional_affinities(np.concatenate([np.zeros((3, 100)), np.full((3, 1), 7.0)], axis=1), 5)
+    np.testing.assert_allclose(p[:, :-1], 0.01, rtol=1e-9)
+    assert not p[:, -1].any()

@@ -142,7 +142,7 @@ def test_draw_adds_a_square_for_each_cell():
     tree, axes = QuadTree([[0, 0], [4, 0], [4.5, 4.5], [8, 8]]), Figure().add_subplot()
     tree.draw(axes)
     squares = axes.collections[0].get_paths()
-    assert len(squares) == len(tree.count) and axes.get_xlim() == axes.get_ylim() == (0, 8)
+    assert len(squares) == len(tree.count) and axes.get_xlim() == axes.get_ylim() == (-0.08, 8.08)
     for path, corner, width in zip(squares, tree.corner, tree.width):
         assert path.get_extents().bounds == (*corner, width, width)
     tree.draw(axes, nodes=[0], edgecolor="red")

@@ -79,7 +79,7 @@ def test_steps_are_fresh_start_at_the_start_and_lead_downhill(symmetric):
 
 
 def test_the_first_steps_by_hand():
-    """Without noise: gains 1.2 or 0.8, then a move with momentum; a gain grows where gradient and last move differ in sign."""
+    """Without noise: gains 1.2 at first, then a move with momentum; a gain grows where gradient and last move differ in sign."""
     P, start = problem(False)
     start = start - start.mean(axis=0)
     states = sne_steps(P, start, learning_rate=0.05, noise=0, momentum=(0.5, 0.9), switch_iter=1)
@@ -87,7 +87,7 @@ def test_the_first_steps_by_hand():
     for step in range(6):
         np.testing.assert_allclose(next(states).embedding, Y, rtol=1e-9, atol=1e-12)
         gradient = sne_gradient_ref(P, Y)
-        gain = np.where((gradient > 0) != (move > 0), gain + 0.2, np.maximum(0.8 * gain, 0.01))
+        gain = np.where(np.sign(gradient) != np.sign(move), gain + 0.2, np.maximum(0.8 * gain, 0.01))
         move = (0.5 if step < 1 else 0.9) * move - 0.05 * gain * gradient
         Y = Y + move
         Y -= Y.mean(axis=0)
@@ -105,6 +105,25 @@ def test_noise_shakes_the_points_less_and_less_and_comes_from_the_seed():
     loud = [next(s).embedding for s in [sne_steps(P, start, noise=0.1, noise_decay=0.5, learning_rate=1e-12)] for _ in range(12)]
     jumps = [np.std(b - a) for a, b in zip(loud, loud[1:])]
     assert jumps[8] < jumps[0] / 50
+
+
+@pytest.mark.filterwarnings("error")
+@BOTH
+def test_a_point_far_off_and_an_odd_order_of_memory(symmetric):
+    P, Y = problem(symmetric)
+    Y[0] = 40
+    expected = sne_gradient_ref(P, Y, symmetric)
+    np.testing.assert_allclose(sne_gradient(P, np.asfortranarray(Y), symmetric), expected, rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("call, error", [
+    (lambda P, Y: sne_steps(P, Y, symmetric=True), SettingError), (lambda P, Y: sne_steps(P / 15, Y), SettingError),
+    (lambda P, Y: sne_steps(P, Y, momentum=0.5), SettingError), (lambda P, Y: sne_steps(P, Y, momentum=(0.5,)), SettingError),
+    (lambda P, Y: sne_steps(P, Y, switch_iter="late"), SettingError), (lambda P, Y: sne_steps([[0.]], [[0., 0.]]), ShapeError),
+    (lambda P, Y: sne_steps(P, Y, noise=1e300), MinicnnError)])
+def test_steps_refuse_what_is_no_p_or_no_number(call, error):
+    with pytest.raises(error):
+        list(islice(call(*problem(False)), 3))
 
 
 @BOTH

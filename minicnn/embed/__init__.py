@@ -3,8 +3,8 @@
     from minicnn.embed import TSNE
     Y = TSNE(perplexity=30).fit_transform(X)        # X (N, D) -> Y (N, 2)
 
-To read it in the order of the slides: affinities.py, sne.py, tsne.py, quadtree.py, barnes_hut.py; then what makes it fast for
-very many points, interpolation.py, and neighbors.py, vp_tree.py, descent.py, transform.py, grid.py, toy_data.py.
+To read it in the order of the slides: affinities.py, descent.py, sne.py, tsne.py, quadtree.py, barnes_hut.py; what makes it fast
+for very many points: neighbors.py, vp_tree.py, interpolation.py; then estimators.py, transform.py, grid.py and toy_data.py.
 """
 from .affinities import dense_affinities, sparse_affinities
 from .estimators import SNE, TSNE

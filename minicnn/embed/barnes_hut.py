@@ -13,8 +13,9 @@ The repulsion comes from all N points, but that of a far cell with n points is n
 
     n w^2 (y_i - y_cell)      where  side of the cell / ||y_i - y_cell|| < theta
 
-so log N cells or so are looked at instead of N points. theta = 0 takes every point by itself: the exact sum. (The side is the
-full one, as in openTSNE and scikit-learn; bhtsne compares half of it, the paper the diagonal.)
+so log N cells or so are looked at instead of N points. A cell that holds y_i itself is never far. theta = 0 takes every point by
+itself: the exact sum. (The side is the full one, as in openTSNE and scikit-learn; bhtsne compares half of it, the paper the
+diagonal.)
 Source: L. van der Maaten, JMLR 15, 2014.
 """
 import numba
@@ -85,8 +86,8 @@ def barnes_hut_repulsion(Y, theta=0.5, out=None):
     near points alike, is added up in vectors afterwards. A cell is far if it is far from the rectangle around all 32: so a
     little more is looked at than each alone would, and the result is a little more accurate than that of `repulsion_ref`.
     """
-    repulsion = np.empty_like(Y) if out is None else out
     tree = QuadTree(Y, leaf_size=LEAF)
+    Y, repulsion = tree.points, np.empty(tree.points.shape, tree.points.dtype) if out is None else out
     points, z = Y[tree.order], np.empty(len(Y), Y.dtype)
     repulsion_cpu(points, points, tree.order, cells_of(tree), reach(tree, theta), True, repulsion, z)
     return repulsion, ordered_sum(z) - len(Y)           # w_ii = 1 was counted
@@ -134,7 +135,7 @@ def _box_around(points, start, end):
 @numba.njit
 def _distance_to_box(x, y, box):
     """Return the squared distance of a place from a rectangle left, right, lower, upper; 0 inside."""
-    dx, dy = max(box[0] - x, x - box[1], x - x), max(box[2] - y, y - box[3], y - y)
+    dx, dy = max(box[0] - x, x - box[1], x - x), max(box[2] - y, y - box[3], y - y)      # x - x: a 0 of the type of x
     return dx * dx + dy * dy
 
 
@@ -152,7 +153,8 @@ def _add_up(queries, places, masses, count, sums):
 def _repulsion_cpu(queries, points, order, cells, reach, own, repulsion, z):
     """Parallel over groups of 32 queries, each of which writes its own rows: repulsion[order[i]] of queries[i] from `points`.
 
-    points: in the tree's order. own: the queries are the points, so that a cell that holds some of the group is never far.
+    points: in the tree's order; z[i]: in that of the queries. own: the queries are the points, so that a cell that holds some of
+    the group is never far (without it, that holds up to theta = 0.7 by itself: no place in a cell is so far from its middle).
     """
     child, first, counts, level, mass = cells
     for group in numba.prange((len(queries) + GROUP - 1) // GROUP):

@@ -1,11 +1,13 @@
 """What every function of this package asks of its arguments, with one clear sentence where it is not so."""
+import sys
 from numbers import Integral, Real
 
 import numpy as np
 
-from ..errors import SettingError, ShapeError
+from ..errors import DtypeError, SettingError, ShapeError, unknown_name
 
 LARGEST = 1e100         # of a coordinate
+WIDEST = 1e15           # of where a map starts
 
 
 def as_points(name, X, columns=None):
@@ -16,7 +18,7 @@ def as_points(name, X, columns=None):
             raise TypeError
         points = np.ascontiguousarray(points, None if points.dtype == np.float32 else np.float64)
     except (TypeError, ValueError):
-        raise ShapeError(f"{name}: the points are no table of real numbers; expected an array (N, D), a row for each") from None
+        raise ShapeError(f"{name}: the points are no table of real numbers without gaps; expected an array (N, D)") from None
     if points.ndim != 2 or (columns is not None and points.shape[1] != columns):
         raise ShapeError(f"{name}: the points have shape {points.shape}, expected (N, {columns or 'D'}), a row for each point")
     if 0 in points.shape:
@@ -30,6 +32,37 @@ def as_points(name, X, columns=None):
         raise SettingError(f"{name}: the points reach to {max(points.max(), -points.min()):.0e}, whose square is no number; "
                            "divide all by one number, which does not change the map")
     return points
+
+
+def real_numbers(name, what, array):
+    """Return an array of finite real numbers, or raise."""
+    try:
+        array = np.asarray(array)
+    except ValueError:
+        raise ShapeError(f"{name}: {what} has rows of different lengths, expected an array") from None
+    if array.dtype.kind not in "biuf":
+        raise DtypeError(f"{name}: {what} has type {array.dtype}, expected real numbers")
+    if not np.isfinite(array).all():
+        raise SettingError(f"{name}: {what} holds NaN or infinite values, expected finite numbers; look where they come from")
+    return array
+
+
+def as_start(name, start):
+    """Return where the points of a map start, as `as_points`; there have to be at least two, and not too far apart."""
+    start = as_points(name, start)
+    if len(start) < 2:
+        raise ShapeError(f"{name}: the start has shape {start.shape}; one point has no neighbours, expected at least two")
+    if np.abs(start).max() > WIDEST:
+        raise SettingError(f"{name}: the start reaches to {np.abs(start).max():.0e}, from where nothing comes together; "
+                           "divide it by one number, to 0.0001 or so")
+    return start
+
+
+def one_of(kind, name, known):
+    """Return a name, a str, if it is one of those known."""
+    if not isinstance(name, str) or name not in known:
+        raise unknown_name(kind, name, known)
+    return name
 
 
 def generator(name, rng):
@@ -49,8 +82,24 @@ def whole_number(name, what, value, at_least):
 
 def number(name, what, value, above=None, at_least=None):
     """Return `value` as a finite float above or at least so much."""
-    fits = isinstance(value, Real) and not isinstance(value, bool) and np.isfinite(value)
+    fits = isinstance(value, Real) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
     if not fits or (above is not None and value <= above) or (at_least is not None and value < at_least):
         bound = f"above {above}" if above is not None else f"at least {at_least}" if at_least is not None else "finite"
         raise SettingError(f"{name}: {what} is {value!r}, expected a number, {bound}")
     return float(value)
+
+
+def rate(name, value):
+    """Return a learning rate: "auto", or a float above 0."""
+    if isinstance(value, str) and value == "auto":
+        return value
+    return number(name, "learning_rate (or \"auto\")", value, above=0)
+
+
+def momenta(name, pair):
+    """Return the two momenta of a descent, at first and later, as floats."""
+    try:
+        first, later = pair
+    except (TypeError, ValueError):
+        raise SettingError(f"{name}: momentum is {pair!r}, expected two numbers, at first and later: (0.5, 0.8)") from None
+    return tuple(number(name, "each of the two of momentum", value, at_least=0) for value in (first, later))

@@ -1,4 +1,5 @@
 """SNE and t-SNE with the face of scikit-learn: TSNE(perplexity=30).fit_transform(X). See sne.py, tsne.py."""
+import inspect
 import sys
 from itertools import islice
 
@@ -7,11 +8,11 @@ import tqdm
 
 from ..errors import SettingError
 from .affinities import dense_affinities, sparse_affinities
-from .checks import as_points, generator, number, whole_number
+from .checks import as_points, generator, number, rate, whole_number
 from .descent import start_of
 from .sne import sne_steps
 from .transform import transform_steps
-from .tsne import fastest, tsne_steps
+from .tsne import method_for, tsne_steps
 
 
 class Estimator:
@@ -32,6 +33,17 @@ class Estimator:
         self.__init__(**{**self.get_params(), **settings})
         return self
 
+    def __repr__(self):
+        """The settings that are not the default ones."""
+        default = {name: setting.default for name, setting in inspect.signature(type(self).__init__).parameters.items()}
+        given = (f"{name}={value!r}" for name, value in self.get_params().items() if value is not default[name])
+        return f"{type(self).__name__}({', '.join(given)})"
+
+    def __sklearn_tags__(self):
+        """What scikit-learn's pipelines ask an estimator; so only they need scikit-learn."""
+        from sklearn.utils import Tags, TargetTags, TransformerTags
+        return Tags(estimator_type=None, target_tags=TargetTags(required=False), transformer_tags=TransformerTags())
+
     def fit(self, X, y=None):
         """Make the map of the points X (N, D), or of distances (N, N) with metric="precomputed"; return self. y is not used.
 
@@ -39,7 +51,7 @@ class Estimator:
         Raises ShapeError, SettingError, UnknownNameError; MinicnnError where the map flies apart.
         """
         X = self._checked(X)
-        self.points_ = X
+        self.points_ = X.copy()         # for transform, whatever becomes of X
         if len(X) == 1:
             self.embedding_, self.kl_divergence_, self.n_iter_ = np.zeros((1, self.n_components), np.float32), 0.0, 0
             return self
@@ -60,8 +72,8 @@ class Estimator:
         number(name, "perplexity", self.perplexity, at_least=1)
         whole_number(name, "max_iter", self.max_iter, 0)
         whole_number(name, "n_components", self.n_components, 1)
-        if not isinstance(self.learning_rate, str) or self.learning_rate != "auto":
-            number(name, "learning_rate (or \"auto\")", self.learning_rate, above=0)
+        rate(name, self.learning_rate)
+        generator(name, self.random_state)
         if self.callback is not None and not callable(self.callback):
             raise SettingError(f"{name}: callback is {self.callback!r}, expected a function of a MapState, or None")
         return X
@@ -80,7 +92,8 @@ class Estimator:
                     bar.update(state.step - bar.n)
                     if self.verbose and state.step % 50 == 0:
                         bar.set_postfix(KL=f"{state.kl_divergence:.4f}")
-                    if self.callback is not None and self.callback(state):
+                    stop = self.callback is not None and self.callback(state)
+                    if isinstance(stop, (bool, np.bool_)) and stop:
                         break
             except KeyboardInterrupt:
                 if state is None:
@@ -93,8 +106,8 @@ class Estimator:
 class TSNE(Estimator):
     """t-SNE. Slide "More on t-SNE".
 
-    n_components: of the map. perplexity: how many neighbours a point has, so to say. early_exaggeration, learning_rate ("auto"),
-    theta, method ("auto", "barnes_hut", "fft", "exact"): see tsne_steps; angle: scikit-learn's name for theta.
+    n_components: of the map. perplexity: the effective number of neighbours. early_exaggeration, learning_rate ("auto"), theta,
+    method ("auto", "barnes_hut", "fft", "exact"): see tsne_steps; angle: scikit-learn's name for theta.
     max_iter: steps, of which the first 250 are exaggerated. init: "pca", "random" or an array (N, n_components).
     metric: see nearest_neighbors ("precomputed" starts at random). kernel: "gaussian", "laplace", see affinities.py.
     method "exact" takes all neighbours into account, the others each point's 3 x perplexity nearest.
@@ -116,7 +129,7 @@ class TSNE(Estimator):
 
     def _checked(self, X):
         X = super()._checked(X)
-        fastest(self.method, (len(X), self.n_components))
+        method_for(self.method, (len(X), self.n_components))
         number("TSNE", "early_exaggeration", self.early_exaggeration, at_least=1)
         return X
 
@@ -130,7 +143,8 @@ class TSNE(Estimator):
     def transform(self, X, max_iter=100):
         """Return places (M, n_components) of new points X (M, D) on the map, which stays as it is: see transform.py.
 
-        metric="precomputed": X (M, N), the distances to the points of the map.
+        Whatever the method, by Barnes-Hut, with each point's 3 x perplexity nearest neighbours. metric="precomputed": X (M, N)
+        are the distances to the points of the map. Raises ShapeError, SettingError.
         """
         if not hasattr(self, "embedding_") or len(self.embedding_) < 2:
             raise SettingError("TSNE.transform: there is no map yet of more than one point; call fit first")

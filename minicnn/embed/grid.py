@@ -13,17 +13,17 @@ is the idea of the program RasterFairy. Source: R. Jonker and A. Volgenant, "A s
 and sparse linear assignment problems", Computing 38, 1987.
 """
 from dataclasses import dataclass
-from numbers import Real
 
 import numba
 import numpy as np
 
-from ..errors import DtypeError, SettingError, ShapeError
+from ..errors import SettingError, ShapeError
 from ..jit import jit
-from .checks import whole_number
+from .checks import number, one_of, real_numbers, whole_number
 
 AUTO_ENTRIES = 2550 * 2550          # of the cost matrix; a larger problem takes the slicing method unless told otherwise
 MAX_ENTRIES = 20_000 * 20_000       # 3.2 GB
+MAX_CELLS = 20_000_000
 MAX_COST = 1e300                    # above this a sum of costs along a path could overflow
 WINDOW, ROUNDS = 8, 3               # of the improvement after slicing: more of both is nearer to the optimum and slower
 
@@ -42,16 +42,16 @@ def linear_assignment(cost):
 
     Raises ShapeError for another shape and SettingError for costs that are not finite or beyond 1e300.
     """
-    cost = np.require(_numbers("linear_assignment", "cost", cost), np.float64, "CW")     # read-only would compile anew
+    cost = np.require(real_numbers("linear_assignment", "cost", cost), np.float64, "CW")     # read-only would compile anew
     if cost.ndim != 2 or not 1 <= cost.shape[0] <= cost.shape[1]:
         raise ShapeError(f"linear_assignment: cost has shape {cost.shape}, expected 1 <= n <= m; transpose it if n > m")
     if max(cost.max(), -cost.min()) > MAX_COST:
         raise SettingError(f"linear_assignment: cost goes beyond {MAX_COST} in size, expected less; divide all by one number")
-    columns, u, v = _linear_assignment(cost)
+    columns, u, v = linear_assignment_cpu(cost)
     return Assignment(columns, u, v, float(cost[np.arange(len(cost)), columns].sum()))
 
 
-def linear_assignment_cpu(cost):
+def _linear_assignment_cpu(cost):
     """The phases in the paper's order, one after the other. Parallel over rows for u only; each is written by one thread.
 
     On the way `columns` (n,) holds the column of each row and `rows` (m,) the row of each column, -1 for none yet.
@@ -193,8 +193,8 @@ def _nearest(distance, rows):
     return smallest, at
 
 
-_linear_assignment = jit(linear_assignment_cpu)
-_assign_within_kernel = numba.njit(linear_assignment_cpu)
+linear_assignment_cpu = jit(_linear_assignment_cpu)
+_assign_within_kernel = numba.njit(_linear_assignment_cpu)
 
 
 def grid_shape(count, aspect=1.0):
@@ -203,8 +203,9 @@ def grid_shape(count, aspect=1.0):
     No row or column is empty. At ties: the fewest cells, then the fewest rows.
     """
     count = whole_number("grid_shape", "count", count, 1)
-    if not isinstance(aspect, Real) or isinstance(aspect, bool) or not 0 < aspect < np.inf:
-        raise SettingError(f"grid_shape: aspect is {aspect!r}, expected a number above 0: width / height")
+    aspect = number("grid_shape", "aspect (width / height)", aspect, above=0)
+    if count > MAX_CELLS:
+        raise SettingError(f"grid_shape: count is {count:,}, expected up to {MAX_CELLS:,}")
     columns = -(-count // np.arange(1, count + 1))          # as many as that number of rows asks for, and the other way round
     rows = -(-count // columns)
     best = np.lexsort((rows, rows * columns, np.maximum(columns / rows / aspect, rows / columns * aspect)))[0]
@@ -239,8 +240,7 @@ def assign_to_grid(embedding, shape=None, method="auto"):
     cells = shape[0] * shape[1]
     if len(place) > cells:
         raise ShapeError(f"assign_to_grid: {len(place)} points, but only {cells} cells in the shape {shape}; give a larger one")
-    if method not in ("auto", "jonker_volgenant", "slicing"):
-        raise SettingError(f"assign_to_grid: method is {method!r}, expected \"auto\", \"jonker_volgenant\" or \"slicing\"")
+    one_of("method", method, ("auto", "jonker_volgenant", "slicing"))
     if method == "slicing" or method == "auto" and len(place) * cells > AUTO_ENTRIES:
         return _improve(place, slice_into_cells(place, shape), shape)
     return np.stack(np.divmod(linear_assignment(grid_cost(embedding, shape)).columns, shape[1]), axis=1)
@@ -284,11 +284,11 @@ def _improve(place, cells, shape):
     grid, half = point_grid(cells, shape), WINDOW // 2
     for _ in range(ROUNDS):
         for top, left in ((0, 0), (-half, -half), (0, -half), (-half, 0)):
-            grid = _reassign_windows(place, grid, np.arange(top, shape[0], WINDOW), np.arange(left, shape[1], WINDOW), WINDOW)
+            grid = reassign_windows_cpu(place, grid, np.arange(top, shape[0], WINDOW), np.arange(left, shape[1], WINDOW), WINDOW)
     return np.argwhere(grid >= 0)[np.argsort(grid[grid >= 0])]
 
 
-def reassign_windows_cpu(place, grid, tops, lefts, size):
+def _reassign_windows_cpu(place, grid, tops, lefts, size):
     """Assign the points of each window of size x size cells anew, at the least cost; return the new grid.
 
     Windows begin at tops x lefts, which are `size` apart; what lies beyond the border is cut off. Parallel over the windows:
@@ -318,13 +318,18 @@ def _reassign(place, grid, top, left, window):
         window[columns[i] // window.shape[1], columns[i] % window.shape[1]] = points[i]
 
 
-_reassign_windows = jit(reassign_windows_cpu)
+reassign_windows_cpu = jit(_reassign_windows_cpu)
 
 
 def point_grid(cells, shape):
     """Return the grid (rows, columns) of point indices for cells (N, 2) of (row, column); -1 where a cell is empty."""
-    grid = np.full(_checked_shape("point_grid", shape), -1)
-    grid[tuple(np.transpose(cells))] = np.arange(len(cells))
+    shape, cells = _checked_shape("point_grid", shape), real_numbers("point_grid", "cells", cells)
+    if cells.ndim != 2 or cells.shape[1] != 2 or cells.dtype.kind not in "iu":
+        raise ShapeError(f"point_grid: cells are {cells.dtype} {cells.shape}, expected whole numbers (N, 2), row and column")
+    grid = np.full(shape, -1)
+    if len(cells) and (cells.min() < 0 or (cells.max(axis=0) >= shape).any() or len(np.unique(cells, axis=0)) < len(cells)):
+        raise SettingError(f"point_grid: expected cells of a grid {shape}, all different; one lies outside or is there twice")
+    grid[tuple(cells.T)] = np.arange(len(cells))
     return grid
 
 
@@ -348,7 +353,7 @@ def seams(codes, grid):
     seam, the second for those above and below; NaN beside an empty cell. Raises ShapeError, or SettingError for indices of no
     point. Slide "t-SNE visualization:".
     """
-    codes, grid = _numbers("seams", "codes", codes), _numbers("seams", "grid", grid)
+    codes, grid = real_numbers("seams", "codes", codes), real_numbers("seams", "grid", grid)
     if codes.ndim != 2 or grid.ndim != 2 or grid.size == 0:
         raise ShapeError(f"seams: codes {codes.shape} and grid {grid.shape}, expected (N, D) and (rows, columns)")
     if grid.dtype.kind not in "iu" or grid.min() < -1 or grid.max() >= len(codes):
@@ -366,7 +371,7 @@ def seams(codes, grid):
 
 def _in_picture(name, embedding):
     """Return the map as (N, 2) float64 of (down, right), each rescaled to [0, 1] or to 0.5 if all are the same."""
-    points = _numbers(name, "embedding", embedding).astype(np.float64)
+    points = real_numbers(name, "embedding", embedding).astype(np.float64)
     if points.ndim != 2 or points.shape[1] != 2 or len(points) == 0:
         raise ShapeError(f"{name}: embedding has shape {points.shape}, expected (N, 2) with at least one point")
     place = np.stack([-points[:, 1], points[:, 0]], axis=1) / 2         # halved, so that no extent can overflow
@@ -375,20 +380,10 @@ def _in_picture(name, embedding):
     return np.where(extent > 0, place / np.where(extent > 0, extent, 1), 0.5)
 
 
-def _numbers(name, what, array):
-    """Return an array of finite real numbers, or raise."""
-    try:
-        array = np.asarray(array)
-    except ValueError:
-        raise ShapeError(f"{name}: {what} has rows of different lengths, expected an array") from None
-    if array.dtype.kind not in "biuf":
-        raise DtypeError(f"{name}: {what} has type {array.dtype}, expected real numbers")
-    if not np.isfinite(array).all():
-        raise SettingError(f"{name}: {what} holds NaN or infinite values, expected finite numbers; look where they come from")
-    return array
-
-
 def _checked_shape(name, shape):
     if not isinstance(shape, (tuple, list, np.ndarray)) or len(shape) != 2:
         raise SettingError(f"{name}: shape is {shape!r}, expected (rows, columns)")
-    return whole_number(name, "rows of the shape", shape[0], 1), whole_number(name, "columns of the shape", shape[1], 1)
+    rows, columns = (whole_number(name, f"{what} of the shape", n, 1) for what, n in zip(("rows", "columns"), shape))
+    if rows * columns > MAX_CELLS:
+        raise SettingError(f"{name}: the shape {shape} has {rows * columns:,} cells; expected up to {MAX_CELLS:,}")
+    return rows, columns

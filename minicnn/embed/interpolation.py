@@ -15,13 +15,14 @@ of the factor 120 that they have here so that all their numbers are whole.
 The grid is doubled, so that the ends of the circle on which the transform lives do not touch.
 Source: the idea is that of G. Linderman et al., "Fast interpolation-based t-SNE", Nature Methods 16, 2019 (polynomials of three
 points in each unit box, four convolutions); splines and the gradient of a potential as in U. Essmann et al., "A smooth particle
-mesh Ewald method", J. Chem. Phys. 103, 1995: one convolution, and half the error.
+mesh Ewald method", J. Chem. Phys. 103, 1995: one convolution instead of four.
 """
 import numba
 import numpy as np
 import scipy.fft
 
 from ..jit import jit
+from .checks import as_points
 from .quadtree import square_around
 from .sums import ordered_sum
 
@@ -38,24 +39,25 @@ class GridRepulsion:
         self.spacing, self._transforms = spacing, {}
 
     def __call__(self, Y, out=None):
-        repulsion, phi = np.empty_like(Y) if out is None else out, np.empty(len(Y), Y.dtype)
+        Y = as_points("GridRepulsion", Y, 2)
+        repulsion, phi = np.empty(Y.shape, Y.dtype) if out is None else out, np.empty(len(Y), Y.dtype)
         *low, extent = square_around(Y)
         low, extent = np.array(low), float(extent)
         size, spacing = grid_of(extent, self.spacing)
         # In a tiny map w is nearly 1 everywhere: what all pairs have is taken off and added again, for the sake of digits.
-        common = 1 / (1 + 2 * extent ** 2) if spacing < self.spacing else 0.0
-        transform = self._transform(size, spacing, common, Y.dtype)
+        farthest = 2 * extent ** 2 if spacing < self.spacing else np.inf
+        transform = self._transform(size, spacing, farthest, Y.dtype)
         masses = np.zeros((PARTS, size, size), Y.dtype)
         per_unit = Y.dtype.type(1 / spacing)
         spread_cpu(Y, low, per_unit, masses)
         gather_cpu(Y, low, per_unit, convolve(masses.sum(axis=0), transform), phi, repulsion)
-        return repulsion, ordered_sum(phi) + common * len(Y) ** 2 - len(Y)
+        return repulsion, ordered_sum(phi) + len(Y) ** 2 / (1 + farthest) - len(Y)
 
-    def _transform(self, size, spacing, common, dtype):
+    def _transform(self, size, spacing, farthest, dtype):
         if spacing != self.spacing:
-            return transform_of_w(size, spacing, common).astype(dtype)
+            return transform_of_w(size, spacing, farthest).astype(dtype)
         if (size, dtype) not in self._transforms:
-            self._transforms[size, dtype] = transform_of_w(size, spacing, common).astype(dtype)
+            self._transforms[size, dtype] = transform_of_w(size, spacing).astype(dtype)
         return self._transforms[size, dtype]
 
 
@@ -68,10 +70,15 @@ def grid_of(extent, spacing=SPACING):
     return size, max(extent / (size - ORDER - 1), 1e-30)
 
 
-def transform_of_w(size, spacing, common=0.0):
-    """Return the Fourier transform of w - common on the doubled grid (2 size, size + 1), over the splines' squared."""
+def transform_of_w(size, spacing, farthest=np.inf):
+    """Return the Fourier transform of w on the doubled grid (2 size, size + 1), over the splines' squared.
+
+    Off w is taken what it is at the squared distance `farthest`: 1 / (1 + d) - 1 / (1 + f) = (1 - d / f) / ((1 + d) (1 / f + 1)),
+    in which nothing cancels out, however small the map.
+    """
     steps = np.minimum(np.arange(2 * size), 2 * size - np.arange(2 * size)) * spacing
-    w = 1 / (1 + steps[:, None] ** 2 + steps ** 2) - common
+    square = steps[:, None] ** 2 + steps ** 2
+    w = (1 - square / farthest) / ((1 + square) * (1 + 1 / farthest))
     at_points = np.array(getattr(spline, "py_func", spline)(0.0))   # at the grid points; its transform is a sum of cosines
     angle = np.pi * np.arange(2 * size) / size
     smoothing = at_points @ np.cos((np.arange(ORDER) - (ORDER // 2 - 1))[:, None] * angle)

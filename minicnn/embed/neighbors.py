@@ -9,9 +9,9 @@ pairs would not. In few dimensions a vantage-point tree looks at far fewer point
 import numba
 import numpy as np
 
-from ..errors import SettingError, ShapeError, unknown_name
+from ..errors import SettingError, ShapeError
 from ..jit import jit
-from .checks import as_points, whole_number
+from .checks import as_points, one_of, whole_number
 from .heap import METRIC_NUMBERS, distance, push, sort_heap
 from .vp_tree import VPTree
 
@@ -29,10 +29,8 @@ def nearest_neighbors(X, k, queries=None, *, metric="euclidean", method="auto"):
     dimensions, where it is faster). Exact: what float32 cannot decide is decided in float64. indices int32, distances float64.
     Raises ShapeError, SettingError. Source: own; the tree P. Yianilos 1993, as in L. van der Maaten 2014.
     """
-    if metric not in METRICS:
-        raise unknown_name("metric", metric, METRICS)
-    if method not in ("auto", "brute", "vp_tree"):
-        raise unknown_name("method", method, ("auto", "brute", "vp_tree"))
+    one_of("metric", metric, METRICS)
+    one_of("method", method, ("auto", "brute", "vp_tree"))
     X, asked = as_points("nearest_neighbors", X), queries is not None
     queries = as_points("nearest_neighbors", queries) if asked else X
     if queries.shape[1] != X.shape[1] or (metric == "precomputed" and X.shape[0] != X.shape[1] and not asked):
@@ -114,6 +112,9 @@ def _from_matrix(D, k, own):
     if (D < 0).any():
         raise SettingError("nearest_neighbors: a precomputed distance is negative; distances are 0 or more")
     if own:
+        if np.diagonal(D).any() or not np.allclose(D, D.T):
+            raise SettingError("nearest_neighbors: the precomputed distances are not the same both ways, or not 0 from a point "
+                               "to itself; expected D[i, j] = D[j, i] and D[i, i] = 0")
         D = D.copy()
         np.fill_diagonal(D, np.inf)
     indices = np.argsort(D, axis=1, kind="stable")[:, :k]

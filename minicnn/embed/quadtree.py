@@ -13,9 +13,9 @@ from functools import cached_property
 import numba
 import numpy as np
 
-from ..errors import SettingError, unknown_name
+from ..errors import SettingError
 from ..jit import jit
-from .checks import as_points, whole_number
+from .checks import as_points, one_of, whole_number
 
 LEVELS = 21             # 42 bits; cells of the last level hold whatever is in them
 
@@ -25,6 +25,7 @@ class QuadTree:
 
     child (cells, 4): the rows of the lower left, lower right, upper left and upper right quarter, -1 where there is no point;
     count (cells,): points in it; center_of_mass (cells, 2); width (cells,): its side; corner (cells, 2): its lower left corner.
+    level (cells,): how often the square was halved; square: (left, lower, side) of the whole.
     order (N,): the points along the Morton curve; first (cells,): where in `order` the points of a cell begin.
     leaf_size: up to so many points a cell is not divided. build: "morton", or "insert" one point after the other: the same
     tree, but that the rows come in another order. Raises ShapeError, SettingError.
@@ -36,15 +37,13 @@ class QuadTree:
         self.square = square_around(self.points)
         if not np.isfinite(self.square).all():
             raise SettingError("QuadTree: the points lie farther apart than a number can say; scale them down")
-        if build == "morton":
+        if one_of("way to build a quadtree", build, ("morton", "insert")) == "morton":
             self._build()
-        elif build == "insert":
+        else:
             self._start()
             for index in range(len(self.points)):
                 self.insert(index)
             self._finish()
-        else:
-            raise unknown_name("way to build a quadtree", build, ("morton", "insert"))
 
     # --- one point at a time, to read ---
     def _start(self):
@@ -55,6 +54,8 @@ class QuadTree:
 
     def insert(self, index):
         """Put a point into the tree: go down to the cell that is not divided, and divide that if it is full."""
+        if not isinstance(self.child, list):
+            raise SettingError("QuadTree.insert: this tree is finished; build=\"insert\" inserts the points one after the other")
         node = 0
         self._weigh(node, index)
         while max(self.child[node]) >= 0:
@@ -109,7 +110,7 @@ class QuadTree:
         order[0] = np.arange(N)
         size = 0
         while size == 0:                        # many points close together make long chains of cells: then more room
-            rows = room * N + 64 * 64 + 85
+            rows = room * N + 64 * 64 + 85      # 85 = 1 + 4 + 16 + 64 cells down to level 3, and 64 spare rows for each there
             cells = (np.empty((rows, 4), np.int32), np.empty((rows, 3), np.int32), np.empty((rows, 2), self.points.dtype))
             size = quadtree_cpu(self.points, codes, order, self.leaf_size, cells, room)
             room *= 2

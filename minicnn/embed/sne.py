@@ -18,12 +18,14 @@ which is the same formula again, since then p_{j|i} and p_{i|j} are both p_ij. A
 distance have no room: they are crushed together in the middle, the crowding problem. Student's t (tsne.py) has room.
 Source: G. Hinton and S. Roweis, "Stochastic neighbor embedding", NIPS 2002; symmetric: J. Cook et al., AISTATS 2007.
 """
+from functools import partial
+
 import numba
 import numpy as np
 
-from ..errors import SettingError, ShapeError
 from ..jit import jit
-from .checks import as_points, generator, number
+from .affinities import as_affinities
+from .checks import as_start, generator, momenta, number, rate, whole_number
 from .descent import Descent, MapState, norm
 from .sums import ordered_sum
 
@@ -53,12 +55,13 @@ def sne_gradient_ref(P, Y, symmetric=False):
 # --- fast -------------------------------------------------------------------------------------------------------------
 def sne_gradient(P, Y, symmetric=False):
     """Return dC/dY as sne_gradient_ref: one exponential for each pair, and all cores."""
-    weights, nearest, sums, gradient = np.empty(P.shape), np.empty(len(Y)), np.empty(len(Y)), np.empty_like(Y)
+    weights, nearest, sums, gradient = np.empty(P.shape), np.empty(len(Y)), np.empty(len(Y)), np.empty(Y.shape)
     gaussian_cpu(Y, weights, nearest, sums)
     if symmetric:                               # exp(nearest_i) was taken off row i; of one sum for all, the same from every row
         least = nearest.min()
         share = np.exp(least - nearest)
-        sums = ordered_sum(sums * share) / np.maximum(share, np.finfo(float).tiny)
+        with np.errstate(over="ignore"):        # inf: a share of 0 in the sum
+            sums = ordered_sum(sums * share) / np.maximum(share, np.finfo(float).tiny)
     sne_gradient_cpu(P, weights, sums, Y, gradient)
     return gradient
 
@@ -97,23 +100,23 @@ def sne_steps(P, start, *, symmetric=False, learning_rate="auto", momentum=(0.5,
               noise_decay=0.98, rng=0):
     """Yield MapStates of SNE without end: P (N, N) dense, P[i, j] = p_{j|i} (symmetric: p_ij), start (N, n_components).
 
-    The gradient finds only what lies downhill of a poor start, so the paper shakes the points: with noise of this spread,
-    multiplied by noise_decay in every step, that is nothing in the end (0: none). learning_rate: "auto" is 0.1, for symmetric
-    SNE, whose p are smaller by the factor N, 0.1 N. momentum: before and after `switch_iter`.
+    Downhill of a poor start there may be no good map, so the paper shakes the points: noise of this spread is added in step 0,
+    and noise_decay times as much in each step as in the one before (0: none). learning_rate: "auto" is 0.1, for symmetric SNE,
+    whose p are smaller by the factor N, 0.1 N. momentum: before and after `switch_iter`. rng: a seed or Generator.
+    Raises ShapeError, SettingError; MinicnnError where the map flies apart. Slide "t-SNE and SNE". Source: see above.
     """
-    P, start = as_points("sne_steps", P).astype(float), as_points("sne_steps", start).astype(float)
-    if P.shape != (len(start), len(start)):
-        raise ShapeError(f"sne_steps: P {P.shape} and start of {len(start)} points do not fit together; P should be (N, N)")
-    if (P < 0).any() or np.diagonal(P).any():
-        raise SettingError("sne_steps: P has negative entries or a diagonal that is not 0; expected affinities between points")
+    start = as_start("sne_steps", start).astype(float)
+    P = as_affinities("sne_steps", P, len(start), conditional=not symmetric).toarray()
     rng, descent, step = generator("sne_steps", rng), Descent(start), 0
     noise = number("sne_steps", "noise", noise, at_least=0)
     noise_decay = number("sne_steps", "noise_decay", noise_decay, at_least=0)
-    rate = (0.1 * len(start) if symmetric else 0.1) if learning_rate == "auto" else number(
-        "sne_steps", "learning_rate", learning_rate, above=0)
+    switch_iter = whole_number("sne_steps", "switch_iter", switch_iter, 0)
+    learning_rate, momentum = rate("sne_steps", learning_rate), momenta("sne_steps", momentum)
+    if learning_rate == "auto":
+        learning_rate = 0.1 * len(start) if symmetric else 0.1
     while True:
         slope = sne_gradient(P, descent.Y, symmetric)
-        yield MapState(step, descent.Y.copy(), norm(slope), lambda Y: sne_divergence(P, Y, symmetric))
-        descent.move(slope, rate, momentum[step >= switch_iter])
+        yield MapState(step, descent.Y.copy(), norm(slope), partial(sne_divergence, P, symmetric=symmetric))
+        descent.move(slope, learning_rate, momentum[0] if step < switch_iter else momentum[1])
         descent.Y += noise * noise_decay ** step * rng.normal(size=start.shape)
         step += 1

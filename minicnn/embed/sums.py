@@ -1,7 +1,8 @@
 """Sums whose last digits are always the same.
 
-Numpy's depend on where in memory an array happens to lie. And a compiler that may add in any order (fastmath) does so in another
-one when a kernel comes from the cache than in the process that compiled it. So sums that have to be fast are written as vectors.
+Those of NumPy depend on where in memory an array happens to lie. A compiler that is allowed to change the order of a sum
+(fastmath) takes one order in the process that compiles a kernel, and another when the kernel is loaded from the cache. So sums
+that have to be fast are written as vectors here.
 """
 import numba
 import numpy as np

@@ -16,17 +16,16 @@ definitions; the code here is written anew).
 """
 import inspect
 from dataclasses import dataclass
-from numbers import Integral, Real
 
 import numpy as np
 
-from ..errors import SettingError, unknown_name
+from ..errors import unknown_name
+from .checks import generator, number, one_of, whole_number
 
 
 def toy_data(name, rng=0, **options):
     """Return (X, labels) of the data set `name`, a key of DATA_SETS, with the options that its function takes."""
-    if name not in DATA_SETS:
-        raise unknown_name("toy data set", name, DATA_SETS)
+    one_of("toy data set", name, DATA_SETS)
     known = [option for option in inspect.signature(DATA_SETS[name]).parameters if option != "rng"]
     for option in options:
         if option not in known:
@@ -84,7 +83,7 @@ def two_long_linear_clusters(rng=0, *, n=75, noise=0.03, separation=0.2):
     line = np.arange(n)[:, None] * np.ones(2)                           # (n, 2)
     shift = separation * n * np.array([1.0, -1.0])
     X = np.concatenate([line, line + shift])
-    return X + noise * n * np.random.default_rng(rng).standard_normal(X.shape), _groups(2, n)
+    return X + noise * n * generator("toy_data", rng).standard_normal(X.shape), _groups(2, n)
 
 
 def random_circle_clusters(rng=0, *, n=10, points=20, noise=0.01):
@@ -96,7 +95,7 @@ def random_circle_clusters(rng=0, *, n=10, points=20, noise=0.01):
     _counts("random_circle_clusters", n=n, points=points)
     _numbers("random_circle_clusters", noise=noise)
     centres = _on_circle(np.arange(n) / n).repeat(points, axis=0)
-    return centres + noise * np.random.default_rng(rng).standard_normal(centres.shape), _groups(n, points)
+    return centres + noise * generator("toy_data", rng).standard_normal(centres.shape), _groups(n, points)
 
 
 def linked_rings(rng=0, *, n=100, distance=1.0, tilt=0.4):
@@ -117,7 +116,7 @@ def unlinked_rings(rng=0, *, n=100, distance=3.0, tilt=0.4):
 def gaussian_cloud(rng=0, *, n=500, dim=100):
     """`n` points of N(0, I): pure noise; any cluster in its map is made up. X (n, dim)."""
     _counts("gaussian_cloud", n=n, dim=dim)
-    return np.random.default_rng(rng).standard_normal((n, dim)), _groups(1, n)
+    return generator("toy_data", rng).standard_normal((n, dim)), _groups(1, n)
 
 
 def ellipsoid_cloud(rng=0, *, n=100, dim=50):
@@ -126,7 +125,7 @@ def ellipsoid_cloud(rng=0, *, n=100, dim=50):
     The interactive page calls that the variance; its code and the article's text say standard deviation.
     """
     _counts("ellipsoid_cloud", n=n, dim=dim)
-    return np.random.default_rng(rng).standard_normal((n, dim)) / (1 + np.arange(dim)), _groups(1, n)
+    return generator("toy_data", rng).standard_normal((n, dim)) / (1 + np.arange(dim)), _groups(1, n)
 
 
 def simplex(rng=0, *, n=50, noise=0.0):
@@ -136,13 +135,13 @@ def simplex(rng=0, *, n=50, noise=0.0):
     """
     _counts("simplex", n=n)
     _numbers("simplex", noise=noise)
-    return np.diag(1 + noise * np.random.default_rng(rng).standard_normal(n)), _groups(1, n)
+    return np.diag(1 + noise * generator("toy_data", rng).standard_normal(n)), _groups(1, n)
 
 
 def cube(rng=0, *, n=50, dim=3):
     """`n` points uniform in the unit cube [0, 1)^dim. X (n, dim)."""
     _counts("cube", n=n, dim=dim)
-    return np.random.default_rng(rng).random((n, dim)), _groups(1, n)
+    return generator("toy_data", rng).random((n, dim)), _groups(1, n)
 
 
 # Points along something: labels are positions in [0, 1]
@@ -166,7 +165,7 @@ def circle(rng=0, *, n=50):
 def random_circle(rng=0, *, n=50):
     """`n` points at uniformly random angles on the unit circle. X (n, 2); the label is the angle / 2 pi."""
     _counts("random_circle", n=n)
-    turns = np.random.default_rng(rng).random(n)
+    turns = generator("toy_data", rng).random(n)
     return _on_circle(turns), turns
 
 
@@ -192,14 +191,14 @@ def orthogonal_steps(rng=0, *, n=50):
 def random_walk(rng=0, *, n=100, dim=100):
     """A Gaussian random walk: x_i = x_(i-1) + N(0, I) from x_(-1) = 0. X (n, dim)."""
     _counts("random_walk", n=n, dim=dim)
-    return np.random.default_rng(rng).standard_normal((n, dim)).cumsum(axis=0), np.arange(n) / n
+    return generator("toy_data", rng).standard_normal((n, dim)).cumsum(axis=0), np.arange(n) / n
 
 
 def random_jump(rng=0, *, n=100, dim=100, noise=1.0):
     """A random walk w seen through noise: x_i = w_i + noise sqrt(dim) N(0, I), which does not add up. X (n, dim)."""
     _counts("random_jump", n=n, dim=dim)
     _numbers("random_jump", noise=noise)
-    rng = np.random.default_rng(rng)
+    rng = generator("toy_data", rng)
     walk, labels = random_walk(rng, n=n, dim=dim)
     return walk + noise * np.sqrt(dim) * rng.standard_normal((n, dim)), labels
 
@@ -257,7 +256,7 @@ FIGURES = (
 
 def _clusters(rng, n, dim, centres, spreads):
     """Return K clusters of n points, N(centre e_0, spread^2 I) each, one after another: X (K n, dim), labels (K n,)."""
-    X = np.random.default_rng(rng).standard_normal((len(centres), n, dim)) * np.reshape(spreads, (-1, 1, 1))
+    X = generator("toy_data", rng).standard_normal((len(centres), n, dim)) * np.reshape(spreads, (-1, 1, 1))
     X[:, :, 0] += np.reshape(centres, (-1, 1))
     return X.reshape(-1, dim), _groups(len(centres), n)
 
@@ -283,19 +282,15 @@ def _rings(data_set, n, distance, tilt):
 
 
 def _counts(data_set, **settings):
-    _check(data_set, settings, "a whole number, at least 1", lambda v: isinstance(v, Integral) and v >= 1)
+    for name, value in settings.items():
+        whole_number(data_set, name, value, 1)
 
 
 def _numbers(data_set, **settings):
-    _check(data_set, settings, "a finite number", lambda v: isinstance(v, Real) and abs(v) < np.inf)
+    for name, value in settings.items():
+        number(data_set, name, value)
 
 
 def _positive(data_set, **settings):
-    _check(data_set, settings, "a number above 0", lambda v: isinstance(v, Real) and 0 < v < np.inf)
-
-
-def _check(data_set, settings, expected, fits):
-    """Raise a SettingError for the first setting that does not fit."""
     for name, value in settings.items():
-        if isinstance(value, bool) or not fits(value):
-            raise SettingError(f"{data_set}: {name} is {value!r}, expected {expected}")
+        number(data_set, name, value, above=0)

@@ -4,10 +4,12 @@ With w_ij = 1 / (1 + ||y_i - y_j||^2) between a new point i and the points j of 
 
     C_i = sum_j p_{j|i} ln(p_{j|i} / q_{j|i}),      dC_i/dy_i = 2 sum_j (p_{j|i} - q_{j|i}) w_ij (y_i - y_j)
 
-So new points do not see each other, and a point's place does not depend on what else is asked for (but for the rounding of
-Barnes-Hut's groups). It starts at the mean of its neighbours, weighted by p. Source: own; P. Policar et al., openTSNE, 2019, for
-the idea of starting from the neighbours.
+So new points do not see each other, and a point's place does not depend on what else is asked for (but for the approximation
+of Barnes-Hut, whose groups of neighbours are others then). It starts at the mean of its neighbours, weighted by p. Source: own;
+to start from the neighbours: P. Policar et al., openTSNE, 2019.
 """
+from functools import partial
+
 import numpy as np
 import scipy.sparse
 
@@ -42,7 +44,7 @@ def transform_steps(X, embedding, new, *, perplexity=30, metric="euclidean", ker
         attraction_cpu(P.indptr, P.indices, P.data, descent.Y, embedding, attraction)
         repulsion, Z = repel(descent.Y)
         slope = 2 * (attraction - repulsion / Z[:, None])
-        yield MapState(step, descent.Y.copy(), norm(slope), lambda Y: transform_divergence(P, Y, embedding))
+        yield MapState(step, descent.Y.copy(), norm(slope), partial(transform_divergence, P, embedding=embedding))
         descent.move(slope, learning_rate, momentum, centred=False)
         step += 1
 

@@ -25,17 +25,20 @@ import numba
 import numpy as np
 import scipy.sparse
 
-from ..errors import SettingError, ShapeError, unknown_name
+from ..errors import SettingError
 from ..jit import jit
-from .affinities import reordered
+from .affinities import as_affinities, reordered
 from .barnes_hut import attraction_cpu, barnes_hut_repulsion
-from .checks import as_points, number, whole_number
+from .checks import as_points, as_start, momenta, number, one_of, rate, whole_number
 from .descent import Descent, MapState, norm
 from .interpolation import GridRepulsion
-from .quadtree import morton_order
+from .quadtree import morton_order, square_around
 from .sums import ordered_sum, vector_sum
 
 METHODS = ("auto", "barnes_hut", "fft", "exact")
+# The grid's work grows with the side of the map, squared, that of Barnes-Hut with N. So the grid is taken in steps in which the
+# side is less than so many sqrt(N): with "auto" as long as it is faster, with "fft" but for a map of a few points far out.
+GRID = {"auto": 1.3, "fft": 6.0, "barnes_hut": 0.0}
 
 
 # --- the definition ---------------------------------------------------------------------------------------------------
@@ -80,38 +83,44 @@ class Gradient:
     """
 
     def __init__(self, P, shape, dtype, method="auto", theta=0.5):
-        self.P, self.p, self.theta, self.method = P, P.data.astype(dtype), theta, fastest(method, shape)
+        self.P, self.p, self.theta, self.method = P, P.data.astype(dtype), theta, method_for(method, shape)
         self.attraction, self.repulsion = np.empty(shape, dtype), np.empty(shape, dtype)
         self.grid = GridRepulsion()
 
     def __call__(self, Y, exaggeration=1.0):
         """Return 4 (exaggeration attraction - repulsion / Z), see barnes_hut.py."""
         attraction_cpu(self.P.indptr, self.P.indices, self.p, Y, Y, self.attraction)
-        if self.method == "barnes_hut":
-            _, Z = barnes_hut_repulsion(Y, self.theta, self.repulsion)
-        elif self.method == "fft":
+        if self.method == "exact":
+            _, Z = exact_repulsion(Y, self.repulsion)
+        elif square_around(Y)[2] < GRID[self.method] * np.sqrt(len(Y)):
             _, Z = self.grid(Y, self.repulsion)
         else:
-            _, Z = exact_repulsion(Y, self.repulsion)
+            _, Z = barnes_hut_repulsion(Y, self.theta, self.repulsion)
         np.multiply(self.attraction, 4 * exaggeration, out=self.attraction)
         np.multiply(self.repulsion, 4 / max(Z, np.finfo(float).tiny), out=self.repulsion)
         return np.subtract(self.attraction, self.repulsion, out=self.attraction)
 
 
-def fastest(method, shape):
-    """Return the method itself, or for "auto" the fastest for a map of that shape. Raises SettingError, UnknownNameError."""
-    if method not in METHODS:
-        raise unknown_name("method", method, METHODS)
+def method_for(method, shape):
+    """Return the method for a map of that shape: "auto" and "fft" are "exact" below 1,000 points, and "auto" off the plane.
+
+    That is as fast, and so few points lie too thinly on a grid for its accuracy. Raises SettingError, UnknownNameError.
+    """
+    one_of("method", method, METHODS)
     if shape[1] != 2 and method in ("barnes_hut", "fft"):
         raise SettingError(f"method {method!r} makes maps of 2 components, not of {shape[1]}; take method=\"exact\"")
-    if method != "auto":
-        return method
-    return "exact" if shape[1] != 2 or shape[0] < 1000 else "barnes_hut" if shape[0] < 18000 else "fft"
+    if shape[1] != 2 or (shape[0] < 1000 and method != "barnes_hut"):
+        return "exact"
+    return method
 
 
 def exact_repulsion(Y, out=None):
-    """Return (repulsion, Z) of a map Y (N, n_components): every pair, but for vectors and all cores as in the definition."""
-    repulsion, z = np.empty_like(Y) if out is None else out, np.empty(len(Y), Y.dtype)
+    """Return (repulsion, Z) of a map Y (N, n_components), see barnes_hut.py: all pairs, but in vectors and on all cores.
+
+    Raises ShapeError, SettingError.
+    """
+    Y = as_points("exact_repulsion", Y)
+    repulsion, z = np.empty(Y.shape, Y.dtype) if out is None else out, np.empty(len(Y), Y.dtype)
     across = np.ascontiguousarray(Y.T)
     exact_cpu(across, across, True, repulsion, z)
     return repulsion, ordered_sum(z)
@@ -121,9 +130,10 @@ def kl_divergence(P, Y, Z=None):
     """Return KL(P || Q) of sparse affinities P and a map Y (N, n_components), in float64.
 
     Z: if not given it is summed over all pairs; for a map in the plane of more than 20,000 points on a fine grid, which is
-    right to 5 digits.
+    right to 5 digits. Raises ShapeError, SettingError.
     """
-    Y, terms = np.asarray(Y, float), np.empty(len(Y))
+    P, Y = scipy.sparse.csr_matrix(P), as_points("kl_divergence", Y).astype(float)
+    terms = np.empty(len(Y))
     if Z is None:
         Z = GridRepulsion(spacing=0.25)(Y)[1] if len(Y) > 20_000 and Y.shape[1] == 2 else exact_repulsion(Y)[1]
     divergence_cpu(P.indptr, P.indices, P.data, Y, terms)
@@ -180,30 +190,35 @@ exact_cpu, divergence_cpu = jit(_exact_cpu), jit(_divergence_cpu)
 
 # --- the technique ----------------------------------------------------------------------------------------------------
 def tsne_steps(P, start, *, method="auto", theta=0.5, early_exaggeration=12.0, exaggeration_iter=250, learning_rate="auto",
-               momentum=(0.5, 0.8), dtype=None):
+               momentum=(0.5, 0.8), switch_iter=None, dtype=None):
     """Yield MapStates of t-SNE without end: P sparse affinities (N, N), start (N, n_components) where the points are at step 0.
 
-    method: "exact", "barnes_hut" (with its theta), "fft" (from 1,000 points on, "exact" below) or "auto". early_exaggeration:
-    P is multiplied by it for the first `exaggeration_iter` steps, so that groups find together before they fill the plane
-    (a few hundred points, of which each has a tenth for neighbours, all find together: 4 is better there).
-    learning_rate: "auto" is N / 4 over the exaggeration of the moment, at least 50 (A. Belkina et al., Nature Communications 10,
-    2019, whose gradient has no 4). momentum: at first, and after the exaggeration. dtype: default float32, float64 for "exact".
-    Points are kept along the Morton curve inside, so that what is near in the map is near in memory.
+    method: "exact", "barnes_hut" (with its theta), "fft" (see `method_for`) or "auto", in each step the faster of both.
+    early_exaggeration: P is multiplied by it for the first `exaggeration_iter` steps, so that groups find together before they
+    fill the plane (12 for 250 steps: van der Maaten 2014; a few hundred points, of which each has a tenth for neighbours, all
+    fall together: 4 is better there).
+    learning_rate: "auto" is N / 4 over the exaggeration of the moment, at least 50 (N over it: A. Belkina et al., Nature
+    Communications 10, 2019, whose gradient has no 4; "of the moment": openTSNE; 50: scikit-learn). momentum: at first, and from
+    step `switch_iter` on (default: the end of the exaggeration). dtype: default float32, float64 for "exact". Points are kept
+    along the Morton curve inside, so that what is near in the map is near in memory. Raises ShapeError, SettingError,
+    UnknownNameError; MinicnnError where the map flies apart. Slide "More on t-SNE". Source: see above.
     """
-    start, P = as_points("tsne_steps", start), _as_affinities(P, len(start))
-    method, theta = fastest(method, start.shape), number("tsne_steps", "theta", theta, at_least=0)
+    start = as_start("tsne_steps", start)
+    P = as_affinities("tsne_steps", P, len(start))
+    if not np.ptp(start, axis=0).any():
+        raise SettingError("tsne_steps: all points start at the same place and would never part; start them apart, at random")
+    method, theta = method_for(method, start.shape), number("tsne_steps", "theta", theta, at_least=0)
     early_exaggeration = number("tsne_steps", "early_exaggeration", early_exaggeration, at_least=1)
     exaggeration_iter = whole_number("tsne_steps", "exaggeration_iter", exaggeration_iter, 0)
-    if learning_rate != "auto":
-        learning_rate = number("tsne_steps", "learning_rate (or \"auto\")", learning_rate, above=0)
+    learning_rate, (first, later) = rate("tsne_steps", learning_rate), momenta("tsne_steps", momentum)
     if dtype is None:
         dtype = np.float64 if method == "exact" else np.float32
-    if method == "fft" and len(start) < 1000:
-        method = "exact"
-    first, later = (number("tsne_steps", "each of the two of momentum", value, at_least=0) for value in momentum)
+    if dtype not in (np.float32, np.float64, float):
+        raise SettingError(f"tsne_steps: dtype is {dtype!r}, expected numpy.float32 or numpy.float64")
+    switch_iter = exaggeration_iter if switch_iter is None else whole_number("tsne_steps", "switch_iter", switch_iter, 0)
     order, descent, step = np.arange(len(start)), Descent(start.astype(dtype)), 0
     while True:
-        if step in (0, exaggeration_iter, 2 * exaggeration_iter):
+        if step in (0, exaggeration_iter, 2 * exaggeration_iter):       # later the points hardly change their neighbours
             if start.shape[1] == 2:
                 along = morton_order(descent.Y)
                 descent.reorder(along)
@@ -213,15 +228,6 @@ def tsne_steps(P, start, *, method="auto", theta=0.5, early_exaggeration=12.0, e
         exaggeration = early_exaggeration if step < exaggeration_iter else 1.0
         slope = gradient(descent.Y, exaggeration)
         yield MapState(step, descent.Y[back], norm(slope), partial(kl_divergence, P))
-        rate = max(len(start) / 4 / exaggeration, 50.0) if learning_rate == "auto" else learning_rate
-        descent.move(slope, rate, first if step < exaggeration_iter else later)
+        speed = max(len(start) / 4 / exaggeration, 50.0) if learning_rate == "auto" else learning_rate
+        descent.move(slope, speed, first if step < switch_iter else later)
         step += 1
-
-
-def _as_affinities(P, N):
-    P = scipy.sparse.csr_matrix(P)
-    if P.shape != (N, N):
-        raise ShapeError(f"tsne_steps: P {P.shape} and start of {N} points do not fit together; P should be ({N}, {N})")
-    if not np.isfinite(P.data).all() or (P.data < 0).any():
-        raise SettingError("tsne_steps: P has entries that are negative or no numbers; expected affinities, 0 or more")
-    return P

@@ -1,4 +1,4 @@
-"""The vantage-point tree: exact nearest neighbours without measuring most of the distances. Slide "More on t-SNE".
+"""The vantage-point tree: exact nearest neighbours without measuring most of the distances. Slide "More on t-SNE" (beyond it).
 
 A node picks one of its points, the vantage point v, and a radius mu, the median distance to the others: those within mu go to
 the inner child, the rest to the outer. Let r be the distance of the farthest of the k neighbours found so far. By the triangle
@@ -12,9 +12,9 @@ Source: P. Yianilos, SODA 1993; used for t-SNE by L. van der Maaten, "Accelerati
 import numba
 import numpy as np
 
-from ..errors import SettingError, unknown_name
+from ..errors import SettingError
 from ..jit import jit
-from .checks import as_points, whole_number
+from .checks import as_points, generator, one_of, whole_number
 from .heap import METRIC_NUMBERS, distance, push, sort_heap
 
 
@@ -23,15 +23,14 @@ class VPTree:
 
     A node is a range of places: first its vantage point, then the inner half of the others, then the outer half.
     order (N,): which point is at a place; points (N, D): its coordinates; radius (N,): mu of the node that begins there.
-    The vantage points are drawn from `rng`. Metrics: "euclidean", "manhattan", "chebyshev".
+    The points are shuffled with `rng`, and a node takes its first one. Metrics: "euclidean", "manhattan", "chebyshev".
     """
 
     def __init__(self, X, metric="euclidean", rng=0):
-        if metric not in METRIC_NUMBERS:
-            raise unknown_name("metric of a vantage-point tree", metric, METRIC_NUMBERS)
+        one_of("metric of a vantage-point tree", metric, METRIC_NUMBERS)
         X = as_points("VPTree", X)
         self.metric = METRIC_NUMBERS[metric]
-        self.order = np.random.default_rng(rng).permutation(len(X))
+        self.order = generator("VPTree", rng).permutation(len(X))
         self.points, self.radius = X[self.order], np.zeros(len(X))
         vp_build_cpu(self.points, self.order, self.radius, self.metric)
 
@@ -57,25 +56,29 @@ def _children(first, last):
 
 
 def _vp_build_cpu(points, order, radius, metric):
-    """One thread (it takes a hundredth of the time of the search): nodes from a stack, each put in order by distance."""
-    for _ in numba.prange(1):
+    """One thread (it takes a hundredth of the time of the search): nodes from a stack, each divided into its halves.
+
+    Within a half the points keep their random order, so that the first of it is a vantage point by chance.
+    """
+    for _ in numba.prange(1):           # a loop of one, since Numba warns of a parallel kernel that has none
         stack = [(0, len(points))]
         while stack:
             first, last = stack.pop()
             if last - first < 2:
                 continue
             far = np.array([distance(points[first], points[i], metric) for i in range(first + 1, last)])
-            sorting = np.argsort(far, kind="mergesort")
+            sorting, middle = np.argsort(far, kind="mergesort"), _children(first, last)
+            inner = middle - first - 1
+            radius[first] = far[sorting[inner - 1]]                 # the farthest of the inner half
+            sorting[:inner], sorting[inner:] = np.sort(sorting[:inner]), np.sort(sorting[inner:])
             points[first + 1:last] = points[first + 1:last][sorting]
             order[first + 1:last] = order[first + 1:last][sorting]
-            middle = _children(first, last)
-            radius[first] = far[sorting[middle - first - 2]]        # the farthest of the inner half
             stack.append((first + 1, middle))
             stack.append((middle, last))
 
 
 def _vp_search_cpu(tree, queries, indices, distances, own, measured, metric):
-    """Parallel over queries, each with its own heap and stack. On the stack lies what a node's points are at least away."""
+    """Parallel over queries, each with its own heap and stack, which holds nodes and how far away their points are at least."""
     points, order, radius = tree
     for q in numba.prange(len(queries)):
         heap, names = distances[q], indices[q]
