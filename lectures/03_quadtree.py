@@ -85,9 +85,15 @@ def _draw_seen(ax, tree, star, far, near, theta):
     many = far[tree.count[far] > 1]
     points = np.setdiff1d(np.concatenate([tree.points_in(n) for n in [*near, *far[tree.count[far] == 1]]]), star)
     tree.draw(ax, many, facecolor="#4c8ed955", edgecolor="#1f4e8c", linewidth=0.8)
-    ax.scatter(*tree.center_of_mass[many].T, s=2.5 * tree.count[many] ** 0.8, color="#1f4e8c", zorder=3)
-    ax.scatter(*tree.points[points].T, s=10, color="tab:orange", zorder=4)
-    ax.plot(*tree.points[star], "*", ms=17, color="tab:red", mec="white", zorder=5)
+    ax.scatter(*tree.center_of_mass[many].T, s=2.5 * tree.count[many] ** 0.8, color="#1f4e8c", zorder=3,
+               label="many as one")
+    ax.scatter(*tree.points[points].T, s=10, color="tab:orange", zorder=4, label="one by one")
+    ax.plot(*tree.points[star], "*", ms=17, color="tab:red", mec="white", zorder=5, label="who looks")
+    key = ax.legend(fontsize=13, loc="upper center", bbox_to_anchor=(0.5, 0.01), ncols=3, frameon=False, columnspacing=1,
+                    handletextpad=0.2)
+    key.set_in_layout(False)
+    key.legend_handles[0].set_sizes([60])
+    key.legend_handles[1].set_sizes([30])
     ax.set_title(f"θ = {theta:g}: {len(many)} cells, {len(points)} single point{'s' * (len(points) != 1)}", fontsize=17)
 
 

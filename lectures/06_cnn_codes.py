@@ -31,9 +31,9 @@ def compute(full, images=None):
     net = minicnn.load("squeezenet1_1")
     labels = np.arange(3000 if full else 1500) % len(PHOTOGRAPHS) if images is None else None
     count, pictures = (len(labels), _crops(labels)) if images is None else (len(files_in(images)), _load(images))
-    thumbnails, codes = _codes(net, pictures, side=int(np.clip(3000 / np.sqrt(count), 24, 96)))
+    thumbnails, codes = _codes(net, pictures, side=int(np.clip(3000 / max(1, count) ** 0.5, 24, INPUT)))
     if len(codes) < 2:
-        raise ImageError(f"the folder {str(images)!r} holds {len(codes)} pictures that can be read; a map needs at least two")
+        raise ImageError(f"the folder {str(images)!r} holds {len(codes)} readable picture{'s' * (len(codes) != 1)}, expected two or more")
     X = pca(codes, min(50, *codes.shape))
     with warnings.catch_warnings():             # of two or three pictures each has all the others for neighbours
         warnings.simplefilter("ignore")
@@ -117,9 +117,8 @@ def _tiled(result, gap):
     """Return the grid of thumbnails; seams of 4 or more pixels are coloured, from black to bright red for codes far apart."""
     grid, thumbnails, side = result["grid"], result["thumbnails"], result["thumbnails"].shape[1]
     canvas = np.zeros((*(n * (side + gap) - gap for n in grid.shape), 3), np.uint8)
-    for (row, column), i in np.ndenumerate(grid):
-        if i >= 0:
-            canvas[row * (side + gap):, column * (side + gap):][:side, :side] = thumbnails[i]
+    for (row, column), i in np.ndenumerate(grid):       # an empty cell is grey
+        canvas[row * (side + gap):, column * (side + gap):][:side, :side] = thumbnails[i] if i >= 0 else 70
     if gap >= 4:
         for (row, column), red in np.ndenumerate(_reds(result, 0)):
             canvas[row * (side + gap):, column * (side + gap) + side:][:side, :gap, 0] = red

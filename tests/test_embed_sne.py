@@ -187,7 +187,7 @@ def test_wrong_settings_are_refused(settings, error):
                                       (np.full((4, 4), np.nan), SettingError)])
 def test_affinities_that_are_none_are_refused(P, error):
     with pytest.raises(error):
-        next(sne_steps(P, np.zeros((4, 2))))
+        next(sne_steps(P, np.eye(4, 2)))
 
 
 def test_settings_can_be_read_and_changed():

@@ -116,7 +116,7 @@ def test_images_that_are_all_the_same(tmp_path):
 def test_a_folder_without_enough_pictures(folder, tmp_path, capsys):
     (folder / "chelsea.jpg").unlink()
     assert main(["cnn_codes", "--images", str(folder), "--out", str(tmp_path / "out")]) == 1
-    assert "1 pictures that can be read; a map needs at least two" in capsys.readouterr().out
+    assert "1 readable picture, expected two" in capsys.readouterr().out
     (tmp_path / "empty").mkdir()
     for name, message in (("empty", "holds no pictures"), ("nowhere", "there is no folder")):
         assert main(["cnn_codes", "--images", str(tmp_path / name), "--out", str(tmp_path / "new")]) == 2

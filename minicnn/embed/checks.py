@@ -48,13 +48,15 @@ def real_numbers(name, what, array):
 
 
 def as_start(name, start):
-    """Return where the points of a map start, as `as_points`; there have to be at least two, and not too far apart."""
+    """Return where the points of a map start, as `as_points`: at least two, not all in one place, and not too far apart."""
     start = as_points(name, start)
     if len(start) < 2:
         raise ShapeError(f"{name}: the start has shape {start.shape}; one point has no neighbours, expected at least two")
     if np.abs(start).max() > WIDEST:
         raise SettingError(f"{name}: the start reaches to {np.abs(start).max():.0e}, from where nothing comes together; "
                            "divide it by one number, to 0.0001 or so")
+    if not np.ptp(start, axis=0).any():
+        raise SettingError(f"{name}: all points start at the same place and would never part; start them apart, at random")
     return start
 
 

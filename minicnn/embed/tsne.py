@@ -205,8 +205,6 @@ def tsne_steps(P, start, *, method="auto", theta=0.5, early_exaggeration=12.0, e
     """
     start = as_start("tsne_steps", start)
     P = as_affinities("tsne_steps", P, len(start))
-    if not np.ptp(start, axis=0).any():
-        raise SettingError("tsne_steps: all points start at the same place and would never part; start them apart, at random")
     method, theta = method_for(method, start.shape), number("tsne_steps", "theta", theta, at_least=0)
     early_exaggeration = number("tsne_steps", "early_exaggeration", early_exaggeration, at_least=1)
     exaggeration_iter = whole_number("tsne_steps", "exaggeration_iter", exaggeration_iter, 0)

@@ -22,14 +22,14 @@ from minicnn.errors import MinicnnError
 from .worker import recorded_peak
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PEERS = {"scikit-learn": "scikit-learn", "scikit-learn-intelex": "scikit-learn-intelex", "openTSNE": "openTSNE"}
-SIZES = {10_000: tuple(PEERS), 70_000: ("scikit-learn-intelex", "openTSNE")}     # scikit-learn: a quarter of an hour
+PEERS = ("scikit-learn", "scikit-learn-intelex", "openTSNE")
+SIZES = {10_000: PEERS, 70_000: ("scikit-learn-intelex", "openTSNE")}     # scikit-learn: a quarter of an hour
 
 
 def installed_peers():
     """Return the names of the peers that are installed."""
     found = {d.metadata["Name"].lower() for d in importlib.metadata.distributions()}
-    return [name for name, package in PEERS.items() if package.lower() in found]
+    return [name for name in PEERS if name.lower() in found]
 
 
 def worker(name, points, result):
