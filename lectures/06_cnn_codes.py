@@ -33,7 +33,8 @@ def compute(full, images=None):
     count, pictures = (len(labels), _crops(labels)) if images is None else (len(files_in(images)), _load(images))
     thumbnails, codes = _codes(net, pictures, side=int(np.clip(3000 / max(1, count) ** 0.5, 24, INPUT)))
     if len(codes) < 2:
-        raise ImageError(f"the folder {str(images)!r} holds {len(codes)} readable picture{'s' * (len(codes) != 1)}, expected two or more")
+        raise ImageError(f"the folder {str(images)!r} holds {len(codes)} readable picture{'s' * (len(codes) != 1)}, expected two "
+                         "or more")
     X = pca(codes, min(50, *codes.shape))
     with warnings.catch_warnings():             # of two or three pictures each has all the others for neighbours
         warnings.simplefilter("ignore")
