@@ -30,8 +30,16 @@ class UnknownNameError(MinicnnError, LookupError):
     """A layer, network, lecture or class of a name that does not exist; the message offers the nearest names."""
 
 
+class TrainingError(MinicnnError, ArithmeticError):
+    """Training that cannot go on: a loss that is no number."""
+
+
 class WeightsError(MinicnnError, ValueError):
     """A weights file that is missing, broken or meant for something else."""
+
+
+class DataError(MinicnnError, ValueError):
+    """A file of a data set that is missing, broken or not what its name says."""
 
 
 class ImageError(MinicnnError, ValueError):

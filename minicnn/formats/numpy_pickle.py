@@ -13,16 +13,16 @@ import re
 import numpy as np
 
 from ..errors import WeightsError
-from .pickles import Machine, Span, plain, shown
+from .pickles import MAX_PROGRAM, Machine, Span, plain, shown
 from .source import Stored, checked_shape
 
 SHORT = 100             # characters of a text that becomes bytes at once
 PIECE = 1 << 20         # bytes of a longer one that are read at a time
 
 
-def unpickle(source, offset=0):
-    """Return what the pickle at `offset` of a Source holds, its arrays as Stored. Raises WeightsError."""
-    return plain(Machine(source, offset, NAMES).load(), source)
+def unpickle(source, offset=0, most=MAX_PROGRAM):
+    """Return what the pickle at `offset` of a Source holds, its arrays as Stored; most: see Machine. Raises WeightsError."""
+    return plain(Machine(source, offset, NAMES, most=most).load(), source)
 
 
 # --- what the names in a pickle stand for here ----------------------------------------------------------------------

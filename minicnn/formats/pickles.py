@@ -47,13 +47,13 @@ _PLAIN = (str, bytes, bool, int, float, complex, type(None), np.number, np.bool_
 class _Program:
     """The bytes of a pickle as the machine reads them, one instruction after the other."""
 
-    def __init__(self, source, offset, used):
-        self.source, self.offset, self.used = source, offset, used
+    def __init__(self, source, offset, used, most):
+        self.source, self.offset, self.used, self.most = source, offset, used, most
 
     def _count(self, size):
         self.used += size
-        if self.used > MAX_PROGRAM:
-            raise WeightsError(f"its pickle has more than {MAX_PROGRAM} bytes of instructions, which no weights need; "
+        if self.used > self.most:
+            raise WeightsError(f"its pickle has more than {self.most} bytes of instructions, which no such file needs; "
                                "save it with protocol 2 or later")
 
     def read(self, size):
@@ -84,12 +84,12 @@ class Machine(pickle._Unpickler):
     """Python's own unpickler in its version written in Python, whose table of instructions can be cut down.
 
     `names` maps "module.name" to what stands for it here; `persistent(key)` returns what the program calls an object kept
-    outside it (torch's storages). After `load()`, `end` is where in the file the pickle ended, and `used` how many bytes of
-    instructions it had, for the next machine on the same file.
+    outside it (torch's storages); `most` is how many bytes of instructions the program may have. After `load()`, `end` is where
+    in the file the pickle ended, and `used` how many bytes of instructions it had, for the next machine on the same file.
     """
 
-    def __init__(self, source, offset, names, persistent=None, used=0):
-        self.program = _Program(source, offset, used)
+    def __init__(self, source, offset, names, persistent=None, used=0, most=MAX_PROGRAM):
+        self.program = _Program(source, offset, used, most)
         self.names, self.persistent = names, persistent
         super().__init__(self.program, encoding="latin1")
 
