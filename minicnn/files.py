@@ -1,4 +1,5 @@
 """Writing files so that nobody ever sees half of one."""
+import glob
 import os
 import secrets
 from contextlib import contextmanager, suppress
@@ -18,3 +19,10 @@ def replacing(path):
     finally:
         with suppress(FileNotFoundError):
             os.remove(temporary)
+
+
+def remove_leftovers(path):
+    """Remove what `replacing(path)` left behind in a process that was killed while it wrote. Nobody may be writing now."""
+    folder, name = os.path.split(os.path.abspath(path))
+    for leftover in glob.glob(os.path.join(glob.escape(folder), "." + "[0-9a-f]" * 12 + "-" + glob.escape(name))):
+        os.remove(leftover)

@@ -12,12 +12,13 @@ import fuzz
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="memory is measured by /proc")
 @pytest.mark.parametrize("golden", fuzz.GOLDENS)
 def test_damaged_files(golden):
-    done = subprocess.run([sys.executable, Path(fuzz.__file__), golden, "--count", "2000"], capture_output=True, text=True)
+    count = 1000 if golden.endswith(".h5") else 2000        # HDF5 files are read in a process of their own, which takes its time
+    done = subprocess.run([sys.executable, Path(fuzz.__file__), golden, "--count", str(count)], capture_output=True, text=True)
     print(done.stdout)
     assert done.returncode == 0, done.stdout + done.stderr[-2000:]
-    assert "2000 damaged files" in done.stdout
+    assert f"{count} damaged files" in done.stdout
     accepted = int(done.stdout.split(", ")[1].split()[0])
-    assert accepted < 1500, "most changes were harmless: the damage misses the headers"
+    assert accepted < 0.75 * count, "most changes were harmless: the damage misses the headers"
 
 
 BROKEN = """

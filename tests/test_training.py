@@ -1,0 +1,210 @@
+"""Training: it learns, it goes on bit for bit wherever it was stopped, it says where numbers go wrong."""
+import os
+import signal
+import subprocess
+import sys
+import time
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import minicnn
+from minicnn.data import Pictures, shifted
+from minicnn.errors import SettingError, TrainingError, WeightsError
+from minicnn.files import remove_leftovers
+from minicnn.nn import BatchNorm2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sequential
+from minicnn.optim import SGD, Adam
+from minicnn.training import START, accuracy, load_checkpoint, save_checkpoint, training_steps
+
+ROOT = Path(__file__).resolve().parent.parent
+GREY = minicnn.images.Preprocessing(size=12, resize=None, channel_order="GRAY", scale=1 / 255, mean=(0.5,), std=(0.5,))
+
+
+def bars(count=96, seed=0):
+    """Pictures of a bright bar, upright or lying, somewhere in noise."""
+    rng = np.random.default_rng(seed)
+    images, labels = rng.integers(0, 90, (count, 1, 12, 12), np.uint8), rng.integers(0, 2, count)
+    for image, label, place in zip(images, labels, rng.integers(2, 9, count)):
+        if label:
+            image[0, :, place:place + 2] = 255
+        else:
+            image[0, place:place + 2] = 255
+    return Pictures(images, labels.astype(np.int64), ("lying", "upright"))
+
+
+def network(seed=0):
+    layers = {"conv1": Conv2d(1, 6, 3, padding=1, bias=False), "bn1": BatchNorm2d(6), "relu1": ReLU(), "pool1": MaxPool2d(2, 2),
+              "flatten": Flatten(), "drop": Dropout(0.3), "fc": Linear(6 * 36, 2)}
+    return Sequential(layers, "small", preprocessing=GREY).initialise(seed)
+
+
+def everything(net, optimizer):
+    return {**{k: p.data.copy() for k, p in net.parameters().items()}, **{k: b.copy() for k, b in net.buffers().items()},
+            **optimizer.state()}
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(np.array_equal(a[k], b[k]) for k in a)
+
+
+def begin(seed=3, make=lambda p: SGD(p, lr=0.05, momentum=0.9, weight_decay=1e-3)):
+    net = network()
+    return net, make(net.train(0).parameters()), np.random.default_rng(seed)
+
+
+def test_it_learns_what_it_has_not_seen():
+    net, optimizer, rng = begin()
+    before = accuracy(net, bars(200, 1))
+    states = list(islice(training_steps(net, bars(), optimizer, batch_size=16, rng=rng, augment=shifted(1)), 61))
+    assert before < 0.75 and accuracy(net, bars(200, 1)) > 0.95
+    assert [s.step for s in states] == list(range(61)) and [s.epoch for s in states[:8]] == [0, 1, 1, 1, 1, 1, 1, 2]
+    assert [len(s.left) for s in states[:8]] == [0, 80, 64, 48, 32, 16, 0, 80] and np.isnan(states[0].loss)
+    assert np.mean([s.loss for s in states[-6:]]) < 0.5 * np.mean([s.loss for s in states[1:7]])
+
+
+@pytest.mark.parametrize("make", [lambda p: SGD(p, lr=0.05, momentum=0.9), lambda p: Adam(p, lr=0.003)])
+@pytest.mark.parametrize("stop", [1, 6, 10])
+def test_a_run_goes_on_bit_for_bit_from_any_step(tmp_path, stop, make):
+    settings = dict(batch_size=16, augment=shifted(1), schedule=lambda step: 0.05 / (1 + step))
+    net, optimizer, rng = begin(make=make)
+    for state in islice(training_steps(net, bars(), optimizer, rng=rng, **settings), 15):
+        if state.step == stop:
+            save_checkpoint(tmp_path / "c.npz", net, optimizer, rng, state)
+    expected = everything(net, optimizer)
+    other, optimizer, rng = begin(seed=99, make=make)
+    start = load_checkpoint(tmp_path / "c.npz", other, optimizer, rng)
+    assert (start.step, start.epoch) == (stop, 1 + (stop - 1) // 6)
+    for state in islice(training_steps(other, bars(), optimizer, rng=rng, start=start, **settings), 15 - stop):
+        pass
+    assert state.step == 14 and same(everything(other, optimizer), expected)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["c.npz"]
+
+
+def test_looking_at_the_accuracy_on_the_way_changes_nothing():
+    results = []
+    for look in (False, True):
+        net, optimizer, rng = begin()
+        for state in islice(training_steps(net, bars(), optimizer, batch_size=16, rng=rng), 9):
+            if look:
+                accuracy(net, bars(20, 1))
+        net.train()
+        results.append(everything(net, optimizer))
+    assert same(*results)
+
+
+def test_a_loss_that_is_no_number_is_told_with_step_layer_and_checkpoint():
+    net, optimizer, rng = begin(make=lambda p: SGD(p, lr=1e30))
+    with np.errstate(all="ignore"), pytest.raises(TrainingError, match=r"step [2-9] .*layer .*'\w+'.*good.*here.npz") as told:
+        list(islice(training_steps(net, bars(), optimizer, batch_size=16, rng=rng, last_good="here.npz"), 20))
+    assert "\n" not in str(told.value)
+    net, optimizer, rng = begin()
+    net.parameters()["fc/weight"].data[0, 0] = np.nan
+    with pytest.raises(TrainingError, match="step 1 .*'fc', in its weight.*checkpoint is none"):
+        list(islice(training_steps(net, bars(), optimizer, batch_size=16, rng=rng), 20))
+
+
+def test_checkpoints_that_do_not_fit(tmp_path):
+    net, optimizer, rng = begin()
+    path = tmp_path / "c.npz"
+    save_checkpoint(path, net, optimizer, rng, START)
+    whole = path.read_bytes()
+    with pytest.raises(WeightsError, match="of small, not of lenet"):
+        lenet = minicnn.build("lenet").train()
+        load_checkpoint(path, lenet, SGD(lenet.parameters(), lr=1), rng)
+    with pytest.raises(SettingError, match="another optimiser"):
+        load_checkpoint(path, net, Adam(net.parameters()), rng)
+    other = Sequential({"fc": Linear(2, 2)}, "small").train()
+    with pytest.raises(WeightsError, match="other layers"):
+        load_checkpoint(path, other, SGD(other.parameters(), lr=1), rng)
+    for content in (b"", b"no zip", whole[:len(whole) // 2], whole[:-30]):
+        path.write_bytes(content)
+        with pytest.raises(WeightsError, match="no whole checkpoint"):
+            load_checkpoint(path, net, optimizer, rng)
+    with pytest.raises(SettingError, match="default_rng"):
+        next(training_steps(net, bars(), optimizer, batch_size=2, rng=0))
+
+
+def test_leftovers_of_a_killed_process_are_removed_and_nothing_else(tmp_path):
+    for name in (".0123456789ab-c.npz", ".0123456789ab-other.npz", "c.npz", ".x-c.npz", ".0123456789ag-c.npz"):
+        (tmp_path / name).write_text("x")
+    remove_leftovers(tmp_path / "c.npz")
+    assert len(list(tmp_path.iterdir())) == 4 and not (tmp_path / ".0123456789ab-c.npz").exists()
+
+
+# --- from the command line --------------------------------------------------------------------------------------------
+RUN = """
+import sys
+sys.path.insert(0, {tests!r})
+import test_training as t
+from minicnn.data import shifted
+from minicnn.optim import SGD
+from tools.training import Recipe, main
+recipe = Recipe("bars", "lenet", lambda folder: (t.digits(), {{"digits": t.digits(40)}}, "none"), epochs=14, batch_size=32,
+                lr=0.02, augment=shifted(2), options=(("classes", 10),),
+                optimizer=lambda p: SGD(p, lr=0.02, momentum=0.9))
+sys.exit(main(recipe, sys.argv[1:]))
+"""
+
+
+def digits(count=192):
+    from lectures.common import digits as shipped
+    images, labels = shipped(count)
+    return Pictures(images[:, None], labels.astype(np.int64), tuple("0123456789"))
+
+
+def start_run(out, *more):
+    code = RUN.format(tests=str(ROOT / "tests"))
+    return subprocess.Popen([sys.executable, "-c", code, "--out", str(out), *more], cwd=ROOT, text=True, stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE)
+
+
+@pytest.mark.parametrize("kills", [2, pytest.param(10, marks=pytest.mark.slow)])
+def test_a_run_that_is_killed_ends_with_the_same_bits(tmp_path, kills):
+    whole, killed = tmp_path / "whole" / "bars.h5", tmp_path / "killed" / "bars.h5"
+    for path in (whole, killed):
+        path.parent.mkdir()
+    run = start_run(whole)
+    out, err = run.communicate()
+    assert run.returncode == 0, err
+    assert "% of 40 digits" in out and [p.name for p in whole.parent.iterdir()] == ["bars.h5"]
+    rng, checkpoint = np.random.default_rng(0), killed.with_suffix(".checkpoint.npz")
+    for _ in range(kills):
+        run, before = start_run(killed), checkpoint.stat().st_mtime if checkpoint.exists() else 0
+        until = time.time() + 30
+        while time.time() < until and run.poll() is None and not (checkpoint.exists() and checkpoint.stat().st_mtime > before):
+            time.sleep(0.005)
+        time.sleep(rng.uniform(0, 0.1))
+        run.kill()
+        run.communicate()
+        if killed.exists():
+            break
+    run = start_run(killed)
+    _, err = run.communicate()
+    assert run.returncode == 0, err
+    assert killed.read_bytes() == whole.read_bytes() and [p.name for p in killed.parent.iterdir()] == ["bars.h5"]
+    net = minicnn.load(killed)
+    assert net.provenance["source"].startswith("trained by python -m tools.train_bars --epochs 14 --seed 0")
+    evaluated = start_run(whole, "--evaluate")
+    assert "% of 40 digits" in evaluated.communicate()[0] and evaluated.returncode == 0
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends a signal")
+def test_ctrl_c_saves_and_leaves_and_the_run_ends_with_the_same_bits(tmp_path):
+    paths = [tmp_path / "a.h5", tmp_path / "b.h5"]
+    run = start_run(paths[0])
+    run.communicate()
+    run = start_run(paths[1])
+    line = ""
+    while "1/84" not in line and run.poll() is None:
+        line = (line + run.stderr.read(1))[-200:]
+    run.send_signal(signal.SIGINT)
+    _, err = run.communicate()
+    assert run.returncode == 130 and "the same command goes on from here" in err
+    assert (tmp_path / "b.checkpoint.npz").exists() and not paths[1].exists()
+    run = start_run(paths[1])
+    _, err = run.communicate()
+    assert run.returncode == 0 and "going on after epoch" in err and paths[0].read_bytes() == paths[1].read_bytes()
+    wrong = start_run(tmp_path / "c.h5", "--epochs", "0")
+    assert wrong.wait() != 0

@@ -1,0 +1,144 @@
+"""What the tools train_*.py share: a Recipe says what is trained and how, `main(recipe)` runs it from the command line.
+
+    python -m tools.train_lenet_mnist               # trains, goes on where it was stopped, writes weights/lenet_mnist.h5
+    python -m tools.train_lenet_mnist --evaluate    # accuracy of the file that is there
+
+After every epoch a checkpoint is written; Ctrl-C writes one at once and leaves. Whatever ended a run, the same command goes on
+and ends with the same bits as one that was never stopped.
+"""
+import argparse
+import math
+import signal
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tqdm
+
+import minicnn
+from minicnn.errors import MinicnnError
+from minicnn.files import remove_leftovers
+from minicnn.optim import cosine
+from minicnn.training import START, accuracy, load_checkpoint, save_checkpoint, training_steps
+
+WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained. `data(folder)` returns (train, {name of a test set: Pictures}, note on the data's licence)."""
+    name: str
+    architecture: str
+    data: object
+    optimizer: object           # a function of net.parameters()
+    epochs: int
+    batch_size: int
+    lr: float                   # the highest; it follows minicnn.optim.cosine
+    warmup: float = 0.0         # epochs
+    augment: object = None
+    options: tuple = ()         # of minicnn.build, as pairs
+    preprocessing: object = None
+
+
+def main(recipe, arguments=None):
+    """Run a recipe from the command line; return the exit status."""
+    parser = argparse.ArgumentParser(description=f"Train {recipe.name}, or go on training it.")
+    parser.add_argument("--evaluate", action="store_true", help="only measure the accuracy of the file that is there")
+    parser.add_argument("--data", metavar="FOLDER", help="where the data set is, if not in a usual place")
+    parser.add_argument("--epochs", type=int, default=recipe.epochs, help="default %(default)s; stretches the schedule")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", metavar="FILE", default=str(WEIGHTS / f"{recipe.name}.h5"), help="default in weights/")
+    parser.add_argument("--fresh", action="store_true", help="begin anew, whatever checkpoint there is")
+    given = parser.parse_args(arguments)
+    try:
+        train, tests, licence = recipe.data(given.data)
+        if given.evaluate:
+            report(minicnn.load(given.out), tests)
+        else:
+            run(recipe, train, tests, given.epochs, given.seed, Path(given.out), licence, given.fresh)
+        return 0
+    except MinicnnError as error:
+        print(f"{recipe.name}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"{recipe.name}: stopped; the same command goes on from here", file=sys.stderr)
+        return 130
+
+
+def run(recipe, train, tests, epochs, seed, out, licence="", fresh=False):
+    """Train to the end, from a checkpoint beside `out` if there is one, and write the weights; raises KeyboardInterrupt."""
+    rng, net = np.random.default_rng(seed), minicnn.build(recipe.architecture, rng=seed, **dict(recipe.options))
+    if recipe.preprocessing is not None:
+        net.preprocessing = recipe.preprocessing
+    net.classes = train.classes
+    checkpoint, optimizer = out.with_suffix(".checkpoint.npz"), recipe.optimizer(net.train(rng).parameters())
+    start = START
+    if fresh:
+        checkpoint.unlink(missing_ok=True)
+    if checkpoint.exists():
+        start = load_checkpoint(checkpoint, net, optimizer, rng)
+        print(f"{recipe.name}: going on after epoch {start.epoch}, step {start.step}", file=sys.stderr)
+    remove_leftovers(checkpoint)
+    per_epoch = math.ceil(len(train) / recipe.batch_size)
+    schedule = cosine(recipe.lr, epochs * per_epoch, int(recipe.warmup * per_epoch))
+    steps = training_steps(net, train, optimizer, batch_size=recipe.batch_size, rng=rng, schedule=schedule,
+                           augment=recipe.augment, start=start, last_good=checkpoint)
+    began = time.time()
+    _steps(recipe.name, steps, epochs, per_epoch, lambda state: save_checkpoint(checkpoint, net, optimizer, rng, state))
+    found = report(net, tests)
+    net.provenance = {
+        "source": f"trained by python -m tools.train_{recipe.name} --epochs {epochs} --seed {seed}", "licence": licence,
+        "conversion": f"{epochs} epochs; " + "; ".join(f"{name} {value:.4f}" for name, value in found.items())}
+    minicnn.save(net, out)
+    checkpoint.unlink(missing_ok=True)
+    print(f"{out.name}: {out.stat().st_size / 1e6:.1f} MB, {(time.time() - began) / 60:.1f} minutes in this run")
+
+
+def _steps(name, steps, epochs, per_epoch, save):
+    """Run the steps to the end of the last epoch with a bar; save after each epoch, and at once after a Ctrl-C."""
+    with _asked_to_stop() as asked, tqdm.tqdm(total=epochs * per_epoch, desc=name, unit="step") as bar:
+        loss = right = math.nan
+        for state in steps:
+            bar.update(state.step - bar.n)
+            if state.step and not math.isnan(state.loss):
+                loss = state.loss if math.isnan(loss) else 0.98 * loss + 0.02 * state.loss
+                right = state.accuracy if math.isnan(right) else 0.98 * right + 0.02 * state.accuracy
+                bar.set_postfix(epoch=state.epoch, loss=f"{loss:.3f}", accuracy=f"{right:.3f}", refresh=False)
+            done = len(state.left) == 0 and state.step > 0
+            if asked or done:
+                save(state)
+            if asked:
+                raise KeyboardInterrupt
+            if done and state.epoch >= epochs:
+                return
+
+
+@contextmanager
+def _asked_to_stop():
+    """Give a list that is empty until Ctrl-C, for within a step nothing is in order yet; a second Ctrl-C breaks off at once."""
+    asked = []
+
+    def note(number, frame):
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+    try:
+        before = signal.signal(signal.SIGINT, note)
+    except ValueError:              # not the main thread: nobody can press Ctrl-C here
+        yield asked
+        return
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def report(net, tests):
+    """Print and return the accuracy on each of the test sets."""
+    found = {name: accuracy(net, pictures) for name, pictures in tests.items()}
+    for name, value in found.items():
+        print(f"{net.architecture}: {100 * value:.2f} % of {len(tests[name]):,} {name}")
+    return found
