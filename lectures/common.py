@@ -1,17 +1,14 @@
 """What the lectures share: photographs and digits, Check, and plain matplotlib panels."""
-import gzip
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from minicnn.errors import ImageError
+from minicnn.data import mnist
+from minicnn.errors import DataError, ImageError
 
 IMAGES = Path(__file__).parent / "images"
 DATA = Path(__file__).parent / "data"
-MNIST_FILES = ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz",
-               "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz")
 
 
 @dataclass(frozen=True)
@@ -64,31 +61,12 @@ def digits(count=5000):
 
 
 def all_digits():
-    """Return (images (70000, 28, 28) uint8, labels (70000,)): all of MNIST, from $MINICNN_DATA/mnist or ../shared/data/mnist.
-
-    Raises ImageError if the four files are not there, or are not what their names say.
-    """
-    places = [os.environ.get("MINICNN_DATA"), DATA.parent.parent.parent / "shared" / "data"]
-    folders = [Path(place) / "mnist" for place in places if place]
-    for folder in folders:
-        if all((folder / name).is_file() for name in MNIST_FILES):
-            parts = [_idx(folder / name) for name in MNIST_FILES]
-            return np.concatenate(parts[0::2]), np.concatenate(parts[1::2])
-    raise ImageError(f"--full takes all of MNIST, which is not in {' nor in '.join(map(repr, map(str, folders)))}: download "
-                     f"{', '.join(MNIST_FILES)} (they are on several mirrors), put them into a folder named mnist and set the "
-                     "environment variable MINICNN_DATA to the folder around it; or leave out --full")
-
-
-def _idx(path):
-    """Return the array in a gzipped idx file: two zero bytes, the type 8 (uint8), the number of axes, their lengths, the data."""
+    """Return (images (70000, 28, 28) uint8, labels (70000,)): all of MNIST, see data.mnist. Raises DataError."""
     try:
-        with gzip.open(path) as file:
-            content = file.read()
-        axes = content[3]
-        shape = np.frombuffer(content, ">u4", axes, offset=4)
-        return np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(shape)
-    except (OSError, EOFError, IndexError, ValueError) as error:
-        raise ImageError(f"{str(path)!r} cannot be read ({error}); download it again, the file is damaged") from None
+        train, test = mnist()
+    except DataError as error:
+        raise DataError(f"--full takes all of MNIST. {error}; or leave out --full") from None
+    return np.concatenate([train.images, test.images])[:, 0], np.concatenate([train.labels, test.labels])
 
 
 def files_in(folder):

@@ -21,7 +21,7 @@ import numpy as np
 from . import ops
 from .data import batches, normalize
 from .errors import MinicnnError, SettingError, TrainingError, WeightsError
-from .files import remove_leftovers, replacing
+from .files import replacing
 from .tape import no_grad
 
 
@@ -57,7 +57,7 @@ def training_steps(net, pictures, optimizer, *, batch_size, rng, schedule=None, 
         x = normalize(augment(images, rng) if augment else images, net.preprocessing)
         if schedule is not None:
             optimizer.lr = schedule(step - 1)
-        net.train(rng)
+        net.train(rng)                          # whoever measured the accuracy in between has left it in eval mode
         loss, accuracy = training_step(net, optimizer, x, labels)
         if not np.isfinite(loss):
             raise TrainingError(f"step {step} (epoch {epoch}): the loss is {loss}; {_first_odd_layer(net, x)}. The last good "
@@ -116,7 +116,6 @@ def load_checkpoint(path, net, optimizer, rng):
 
     Raises WeightsError if the file is damaged or of another network.
     """
-    remove_leftovers(path)
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}

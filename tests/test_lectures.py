@@ -9,9 +9,10 @@ from PIL import Image
 
 from lectures import book
 from lectures.__main__ import find, lecture_names, main, run, save_picture, takes_images
-from lectures.common import IMAGES, MNIST_FILES, Check, all_digits, digits
+from lectures.common import IMAGES, Check, all_digits, digits
 from lectures.maps import middle, neighbour_accuracy, separation
-from minicnn.errors import ImageError, UnknownNameError
+from minicnn.data import IDX_FILES
+from minicnn.errors import DataError, UnknownNameError
 
 
 @pytest.mark.parametrize("name", lecture_names())
@@ -153,21 +154,22 @@ def test_digits_shipped():
 
 def test_digits_all_of_them_or_a_sentence(tmp_path, monkeypatch):
     monkeypatch.setenv("MINICNN_DATA", str(tmp_path))
-    monkeypatch.setattr("lectures.common.DATA", tmp_path / "a" / "b" / "c")
-    with pytest.raises(ImageError, match="download train-images-idx3-ubyte.gz.*MINICNN_DATA"):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("minicnn.data.__file__", str(tmp_path / "a" / "b" / "data.py"))
+    with pytest.raises(DataError, match="train-images-idx3-ubyte.*download.*MINICNN_DATA.*leave out --full"):
         all_digits()
     section = run("05_digits", tmp_path, full=True)
     assert "leave out --full" in section.error and not section.pictures
     (tmp_path / "mnist").mkdir()
-    for name, count in zip(MNIST_FILES, (3, 3, 2, 2)):
+    for name, count in zip([f"{file}.gz" for file in IDX_FILES], (3, 3, 2, 2)):
         shape = (count, 28, 28) if "images" in name else (count,)
         head = bytes([0, 0, 8, len(shape)]) + np.array(shape, ">u4").tobytes()
         (tmp_path / "mnist" / name).write_bytes(gzip.compress(head + bytes([count] * int(np.prod(shape)))))
     images, labels = all_digits()
     assert images.shape == (5, 28, 28) and labels.tolist() == [3, 3, 3, 2, 2]
     for content in (b"", b"no gzip", gzip.compress(head)[:-4], gzip.compress(b"\0\0"), gzip.compress(head)):
-        (tmp_path / "mnist" / MNIST_FILES[3]).write_bytes(content)
-        with pytest.raises(ImageError, match="t10k-labels.*download it again"):
+        (tmp_path / "mnist" / f"{IDX_FILES[3]}.gz").write_bytes(content)
+        with pytest.raises(DataError, match="t10k-labels.*download it again"):
             all_digits()
 
 

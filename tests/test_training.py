@@ -165,6 +165,8 @@ def test_a_run_that_is_killed_ends_with_the_same_bits(tmp_path, kills):
     whole, killed = tmp_path / "whole" / "bars.h5", tmp_path / "killed" / "bars.h5"
     for path in (whole, killed):
         path.parent.mkdir()
+    for name in ("bars.h5", "bars.checkpoint.npz"):
+        (killed.parent / f".0123456789ab-{name}").write_text("half of one")
     run = start_run(whole)
     out, err = run.communicate()
     assert run.returncode == 0, err

@@ -40,7 +40,6 @@ class Recipe:
     warmup: float = 0.0         # epochs
     augment: object = None
     options: tuple = ()         # of minicnn.build, as pairs
-    preprocessing: object = None
 
 
 def main(recipe, arguments=None):
@@ -71,8 +70,6 @@ def main(recipe, arguments=None):
 def run(recipe, train, tests, epochs, seed, out, licence="", fresh=False):
     """Train to the end, from a checkpoint beside `out` if there is one, and write the weights; raises KeyboardInterrupt."""
     rng, net = np.random.default_rng(seed), minicnn.build(recipe.architecture, rng=seed, **dict(recipe.options))
-    if recipe.preprocessing is not None:
-        net.preprocessing = recipe.preprocessing
     net.classes = train.classes
     checkpoint, optimizer = out.with_suffix(".checkpoint.npz"), recipe.optimizer(net.train(rng).parameters())
     start = START
@@ -81,7 +78,8 @@ def run(recipe, train, tests, epochs, seed, out, licence="", fresh=False):
     if checkpoint.exists():
         start = load_checkpoint(checkpoint, net, optimizer, rng)
         print(f"{recipe.name}: going on after epoch {start.epoch}, step {start.step}", file=sys.stderr)
-    remove_leftovers(checkpoint)
+    for path in (out, checkpoint):              # of a run that was killed while it wrote
+        remove_leftovers(path)
     per_epoch = math.ceil(len(train) / recipe.batch_size)
     schedule = cosine(recipe.lr, epochs * per_epoch, int(recipe.warmup * per_epoch))
     steps = training_steps(net, train, optimizer, batch_size=recipe.batch_size, rng=rng, schedule=schedule,

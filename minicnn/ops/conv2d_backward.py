@@ -7,9 +7,9 @@ import numpy as np
 from numba import prange
 
 from ..jit import jit
+from ..simd import LANES, load, load_within, store_within, total
 from .gemm import DOTS, dots
 from .im2col import window_offsets
-from ..simd import LANES, load, load_within, store_within, total
 
 
 def conv2d_backward_input_ref(dout, w, x_size, stride, padding, dilation, groups):

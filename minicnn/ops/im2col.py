@@ -19,9 +19,9 @@ import numpy as np
 from numba import prange
 
 from ..jit import jit
+from ..simd import LANES, load, load_within, store, store_within
 from .frozen import once
 from .gemm import ROWS, multiply, packed_rows, turned_filters
-from ..simd import LANES, load, load_within, store, store_within
 
 WIDTH = 2 * LANES       # outputs in a panel
 DEPTH = 512             # numbers of a window at a time: a block of packed filters, 16 KB, stays in the first-level cache

@@ -16,8 +16,8 @@ from numba import prange
 from ..backend import pick
 from ..errors import ShapeError
 from ..jit import jit
-from .op import Op, check_ndim, pair, shape_of, window_output_size
 from ..simd import LANES, choose, load, load_within, store_within, unzip2
+from .op import Op, check_ndim, pair, shape_of, window_output_size
 
 
 def max_pool2d_forward_ref(x, kernel, stride, padding, out_size):

@@ -44,9 +44,9 @@ import numpy as np
 from numba import prange
 
 from ..jit import jit
+from ..simd import LANES, load, load_within, store, store_within, unzip2, unzip4, zip2, zip4
 from .frozen import once
 from .gemm import ROWS, multiply, turned_filters
-from ..simd import LANES, load, load_within, store, store_within, unzip2, unzip4, zip2, zip4
 
 WIDTH = 2 * LANES           # tiles in a panel of V: what `multiply` takes at once
 GROUP = 8                   # blocks of ROWS filters whose products stay in the second-level cache

@@ -19,8 +19,8 @@ import numpy as np
 from numba import prange
 
 from ..jit import jit
-from .gemm import ROWS, multiply
 from ..simd import LANES, load, load_within, store, transpose
+from .gemm import ROWS, multiply
 from .winograd import WIDTH, _input_points
 
 HEIGHT = math.lcm(ROWS, LANES)      # filters in a block of dL/dM: whole vectors, and whole rows of `multiply`
