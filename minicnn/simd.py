@@ -68,6 +68,11 @@ def choose(condition, a, b):
     return np.where(condition, a, b)
 
 
+def widen(vector):
+    """Return the numbers as float64."""
+    return vector.astype(np.float64)
+
+
 def total(vector):
     """Return the sum of the LANES numbers."""
     return vector.sum()
@@ -151,6 +156,11 @@ def _gather2_compiled(array, rows):
 @overload(choose)
 def _choose_compiled(condition, a, b):
     return lambda condition, a, b: _choose(condition, a, b)
+
+
+@overload(widen)
+def _widen_compiled(vector):
+    return lambda vector: _widen(vector)
 
 
 @overload(total)
@@ -254,6 +264,14 @@ def _gather2(typing, array, rows):
 @intrinsic
 def _choose(typing, condition, a, b):
     return a(condition, a, b), lambda context, builder, signature, args: builder.select(*args)
+
+
+@intrinsic
+def _widen(typing, vector):
+    def code(context, builder, signature, args):
+        wide = context.get_value_type(signature.return_type)
+        return args[0] if args[0].type == wide else builder.fpext(args[0], wide)
+    return Vector(types.float64)(vector), code
 
 
 @intrinsic

@@ -19,6 +19,7 @@ import numpy as np
 import tqdm
 
 import minicnn
+from minicnn.data import cifar10
 from minicnn.errors import MinicnnError
 from minicnn.files import remove_leftovers
 from minicnn.optim import cosine
@@ -40,6 +41,16 @@ class Recipe:
     warmup: float = 0.0         # epochs
     augment: object = None
     options: tuple = ()         # of minicnn.build, as pairs
+
+
+def cifar10_parts(folder):
+    """Return 45,000 pictures of CIFAR-10 to train on, those to test on, and whose they are.
+
+    5,000 training pictures are held out; of the test pictures the first 1,000 are taken (in cifar10.h5 all others are JPEG).
+    """
+    train, test = cifar10(folder)
+    tests = {"held-out training pictures": train[45_000:], "first test pictures": test[:1000]}
+    return train[:45_000], tests, "weights MIT as the project; trained on CIFAR-10 (A. Krizhevsky 2009)"
 
 
 def main(recipe, arguments=None):

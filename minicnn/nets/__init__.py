@@ -6,11 +6,11 @@ from .convnetjs import convnetjs_cifar10
 from .googlenet import googlenet
 from .lenet import lenet
 from .squeezenet import squeezenet1_1
-from .vgg import vgg16, vgg19
+from .vgg import vgg16, vgg19, vgg_cifar10
 from .zfnet import zfnet
 
 _BUILDERS = {f.__name__: f for f in (squeezenet1_1, alexnet, caffenet, alexnet_torchvision, vgg16, vgg19, googlenet,
-                                     zfnet, allcnn_c, allcnn_imagenet, convnetjs_cifar10, lenet)}
+                                     zfnet, allcnn_c, allcnn_imagenet, convnetjs_cifar10, lenet, vgg_cifar10)}
 NAMES = tuple(_BUILDERS)
 
 

@@ -18,8 +18,7 @@ import math
 import numpy as np
 
 from ..errors import ShapeError
-from .normalize import (KERNELS, affine_backward, affine_forward, check_norm, check_set_size,  # noqa: F401 (the ladder)
-                        normalize_backward, normalize_forward)
+from .normalize import KERNELS, check_norm, check_set_size, normalize_backward, normalize_forward  # noqa: F401 (the ladder)
 from .op import Op, shape_of
 
 
@@ -27,20 +26,12 @@ class BatchNorm(Op):
     @staticmethod
     def forward(ctx, x, weight, bias, statistics, eps):
         N, C = x.shape[:2]
-        ctx.training = statistics is None
-        layout = (N, C, math.prod(x.shape[2:]))                     # set c is x[:, c, :]
-        xhat, mean, var = normalize_forward(ctx, x, layout, eps, statistics)
-        return affine_forward(ctx, xhat, weight, bias, axes=(1,)), mean, var
+        layout = (N, C, 1, math.prod(x.shape[2:]))                  # set c is x[:, c]: a channel's planes of all images
+        return normalize_forward(ctx, x, layout, eps, weight, bias, statistics)
 
     @staticmethod
     def backward(ctx, dout):
-        dxhat, dweight, dbias = affine_backward(ctx, dout)
-        if not ctx.needs_grad[0]:
-            return None, dweight, dbias
-        if ctx.training:
-            return normalize_backward(ctx, dxhat), dweight, dbias
-        sigma = np.sqrt(ctx.var + ctx.eps).astype(dout.dtype)
-        return dxhat / sigma.reshape(-1, *[1] * (dout.ndim - 2)), dweight, dbias
+        return normalize_backward(ctx, dout)
 
 
 def batch_norm(x, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5,

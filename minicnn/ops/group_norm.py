@@ -10,8 +10,7 @@ Source: Wu and He 2018. Names as torch.nn.functional.group_norm.
 import math
 
 from ..errors import ShapeError
-from .normalize import (KERNELS, affine_backward, affine_forward, check_norm, check_set_size,  # noqa: F401 (the ladder)
-                        normalize_backward, normalize_forward)
+from .normalize import KERNELS, check_norm, check_set_size, normalize_backward, normalize_forward  # noqa: F401 (the ladder)
 from .op import Op, shape_of
 
 
@@ -19,14 +18,12 @@ class GroupNorm(Op):
     @staticmethod
     def forward(ctx, x, weight, bias, num_groups, eps):
         N, C = x.shape[:2]
-        layout = (1, N * num_groups, C // num_groups * math.prod(x.shape[2:]))      # a set per image and group
-        xhat, _, _ = normalize_forward(ctx, x, layout, eps)
-        return affine_forward(ctx, xhat, weight, bias, axes=(1,))
+        layout = (1, N * num_groups, C // num_groups, math.prod(x.shape[2:]))       # a set per image and group
+        return normalize_forward(ctx, x, layout, eps, weight, bias)[0]
 
     @staticmethod
     def backward(ctx, dout):
-        dxhat, dweight, dbias = affine_backward(ctx, dout)
-        return normalize_backward(ctx, dxhat) if ctx.needs_grad[0] else None, dweight, dbias
+        return normalize_backward(ctx, dout)
 
 
 def group_norm(x, num_groups, weight=None, bias=None, eps=1e-5):

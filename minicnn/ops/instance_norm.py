@@ -12,8 +12,7 @@ cube). Source: Ulyanov et al. 2016. Names and their order as torch.nn.functional
 import math
 
 from ..errors import ShapeError
-from .normalize import (KERNELS, affine_backward, affine_forward, check_norm, check_set_size,  # noqa: F401 (the ladder)
-                        normalize_backward, normalize_forward)
+from .normalize import KERNELS, check_norm, check_set_size, normalize_backward, normalize_forward  # noqa: F401 (the ladder)
 from .op import Op, shape_of
 
 
@@ -21,14 +20,12 @@ class InstanceNorm(Op):
     @staticmethod
     def forward(ctx, x, weight, bias, eps):
         N, C = x.shape[:2]
-        layout = (1, N * C, math.prod(x.shape[2:]))                 # a set per plane
-        xhat, _, _ = normalize_forward(ctx, x, layout, eps)
-        return affine_forward(ctx, xhat, weight, bias, axes=(1,))
+        layout = (1, N * C, 1, math.prod(x.shape[2:]))              # a set per plane
+        return normalize_forward(ctx, x, layout, eps, weight, bias)[0]
 
     @staticmethod
     def backward(ctx, dout):
-        dxhat, dweight, dbias = affine_backward(ctx, dout)
-        return normalize_backward(ctx, dxhat) if ctx.needs_grad[0] else None, dweight, dbias
+        return normalize_backward(ctx, dout)
 
 
 def instance_norm(x, running_mean=None, running_var=None, weight=None, bias=None, use_input_stats=True, momentum=0.1,

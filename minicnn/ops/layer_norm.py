@@ -11,9 +11,10 @@ Names as torch.nn.functional.layer_norm.
 """
 import math
 
+import numpy as np
+
 from ..errors import ShapeError
-from .normalize import (KERNELS, affine_backward, affine_forward, check_norm,  # noqa: F401 (KERNELS: the ladder)
-                        normalize_backward, normalize_forward)
+from .normalize import KERNELS, check_norm, normalize_backward, normalize_forward  # noqa: F401 (KERNELS: the ladder)
 from .op import Op, shape_of
 
 
@@ -21,14 +22,18 @@ class LayerNorm(Op):
     @staticmethod
     def forward(ctx, x, weight, bias, last, eps):
         first = x.ndim - last
-        layout = (1, math.prod(x.shape[:first]), math.prod(x.shape[first:]))        # a set per example
-        xhat, _, _ = normalize_forward(ctx, x, layout, eps)
-        return affine_forward(ctx, xhat, weight, bias, axes=tuple(range(first, x.ndim)))
+        layout = (1, math.prod(x.shape[:first]), 1, math.prod(x.shape[first:]))     # a set per example
+        xhat = normalize_forward(ctx, x, layout, eps)[0]
+        ctx.xhat, ctx.weight, ctx.examples = xhat, weight, tuple(range(first))
+        out = xhat if weight is None else xhat * weight
+        return out if bias is None else out + bias
 
     @staticmethod
     def backward(ctx, dout):
-        dxhat, dweight, dbias = affine_backward(ctx, dout)
-        return normalize_backward(ctx, dxhat) if ctx.needs_grad[0] else None, dweight, dbias
+        dx = normalize_backward(ctx, dout if ctx.weight is None else dout * ctx.weight)[0]
+        dweight = np.sum(dout * ctx.xhat, axis=ctx.examples) if ctx.needs_grad[1] else None
+        dbias = np.sum(dout, axis=ctx.examples) if ctx.needs_grad[2] else None
+        return dx, dweight, dbias
 
 
 def layer_norm(x, normalized_shape, weight=None, bias=None, eps=1e-5):

@@ -3,17 +3,19 @@
     xhat = (x - mu_s) / sigma_s,   mu_s = mean of set s,   var_s = mean of (x - mu_s)^2,   sigma_s = sqrt(var_s + eps)
 
 The four norms differ only in which numbers make a set (slide "Different normalizations"). Each op lays its input out as
-x (A, S, B), a view, such that set s is x[:, s, :]; m = A B numbers each.
+x (A, S, K, P), a view: P numbers make a plane, and set s is x[:, s], A K planes, m = A K P numbers. Scale and shift are per
+channel, y = w[c] xhat + b[c]; with C channels, plane (a, s, k) is one of channel c = (s K + k) mod C.
 
-Backward. Write g = dL/dxhat. xhat_i depends on x_j directly, through mu and through sigma:
+Backward. Write g = dL/dxhat = w dL/dy. xhat_i depends on x_j directly, through mu and through sigma:
 
     d mu / d x_j = 1/m        d sigma / d x_j = (x_j - mu) / (m sigma) = xhat_j / m
     d xhat_i / d x_j = ((i = j) - 1/m) / sigma - (x_i - mu) / sigma^2 xhat_j / m
                      = ((i = j) - 1/m - xhat_i xhat_j / m) / sigma
     dL/dx = (g - mean(g) - xhat mean(g xhat)) / sigma        means over the set
+    dL/dw[c] = sum of dL/dy xhat,   dL/db[c] = sum of dL/dy  over the channel's planes
 
-that is: the parts of g that would shift the set or stretch it are taken out, since xhat does not notice either. With a
-scale and a shift, y = w xhat + b:  g = w dL/dy,  dL/dw = sum of dL/dy xhat,  dL/db = sum of dL/dy.
+that is: the parts of g that would shift the set or stretch it are taken out, since xhat does not notice either. Where mu and
+var are constants (running statistics), dL/dx = g / sigma.
 
 The variance is taken in two passes, mean first, with float64 sums: the shortcut mean(x^2) - mu^2 loses all its digits
 when |mu| >> sigma. Source: Ioffe and Szegedy 2015; Wu and He 2018.
@@ -25,66 +27,78 @@ from numba import prange
 from ..backend import pick
 from ..errors import ShapeError
 from ..jit import jit
+from ..simd import LANES, load, load_within, total, widen
 from .op import shape_of
 
 
 def normalize_statistics_ref(x):
-    """The definition: mean and biased variance of each set x[:, s, :], as two float64 arrays (S,)."""
-    A, S, B = x.shape
+    """The definition: mean and biased variance of each set x[:, s], as two float64 arrays (S,)."""
+    A, S, K, P = x.shape
     mean, var = np.zeros(S), np.zeros(S)
-    for s in range(S):
-        for a in range(A):
-            for b in range(B):
-                mean[s] += float(x[a, s, b]) / (A * B)
-        for a in range(A):
-            for b in range(B):
-                var[s] += (x[a, s, b] - mean[s]) ** 2 / (A * B)
+    for a, s, k, p in np.ndindex(x.shape):
+        mean[s] += float(x[a, s, k, p]) / (A * K * P)
+    for a, s, k, p in np.ndindex(x.shape):
+        var[s] += (x[a, s, k, p] - mean[s]) ** 2 / (A * K * P)
     return mean, var
 
 
-def normalize_forward_ref(x, mean, var, eps):
-    """The definition: xhat = (x - mean) / sqrt(var + eps), set by set."""
-    xhat = np.empty_like(x)
-    for a, s, b in np.ndindex(x.shape):
-        xhat[a, s, b] = (x[a, s, b] - mean[s]) / np.sqrt(var[s] + eps)
-    return xhat
+def normalize_forward_ref(x, mean, var, eps, weight, bias):
+    """The definition: y = w xhat + b, xhat = (x - mean) / sqrt(var + eps), set by set."""
+    y, K, C = np.empty_like(x), x.shape[2], len(weight)
+    for a, s, k, p in np.ndindex(x.shape):
+        c = (s * K + k) % C
+        y[a, s, k, p] = weight[c] * (x[a, s, k, p] - mean[s]) / np.sqrt(var[s] + eps) + bias[c]
+    return y
 
 
-def normalize_backward_ref(dxhat, xhat, var, eps):
-    """The definition: dx = (dxhat - mean(dxhat) - xhat mean(dxhat xhat)) / sigma, the means over each set."""
-    A, S, B = xhat.shape
-    dx = np.empty_like(xhat)
-    for s in range(S):
-        shift, stretch = 0.0, 0.0
-        for a in range(A):
-            for b in range(B):
-                shift += float(dxhat[a, s, b]) / (A * B)
-                stretch += float(dxhat[a, s, b]) * float(xhat[a, s, b]) / (A * B)
-        for a in range(A):
-            for b in range(B):
-                dx[a, s, b] = (dxhat[a, s, b] - shift - xhat[a, s, b] * stretch) / np.sqrt(var[s] + eps)
-    return dx
+def normalize_backward_ref(dy, x, mean, var, eps, weight, through):
+    """The definition: dx = (g - mean(g) - xhat mean(g xhat)) / sigma; and dL/db, dL/dw of each plane, (2, A, S, K).
+
+    `through`: whether x reaches y through mean and var as well; if not, dx = g / sigma.
+    """
+    A, S, K, P = x.shape
+    dx, sums = np.empty_like(x), np.zeros((2, A, S, K))
+    shift, stretch, sigma = np.zeros(S), np.zeros(S), np.sqrt(var + eps)
+    for a, s, k, p in np.ndindex(x.shape):
+        g, xhat = weight[(s * K + k) % len(weight)] * dy[a, s, k, p], (x[a, s, k, p] - mean[s]) / sigma[s]
+        sums[0, a, s, k] += dy[a, s, k, p]
+        sums[1, a, s, k] += dy[a, s, k, p] * xhat
+        shift[s] += through * g / (A * K * P)
+        stretch[s] += through * g * xhat / (A * K * P)
+    for a, s, k, p in np.ndindex(x.shape):
+        g, xhat = weight[(s * K + k) % len(weight)] * dy[a, s, k, p], (x[a, s, k, p] - mean[s]) / sigma[s]
+        dx[a, s, k, p] = (g - shift[s] - xhat * stretch[s]) / sigma[s]
+    return dx, sums
 
 
-@numba.njit(fastmath={"reassoc", "contract", "nsz"})
+@numba.njit
 def _deviations(row, mean):
-    """Return the sum of (x - mean) and of (x - mean)^2 over a row; `reassoc`: several numbers at once."""
-    total, squares = np.float64(0), np.float64(0)
-    for b in range(len(row)):
-        difference = row[b] - mean
-        total += difference
-        squares += difference * difference
-    return total, squares
+    """Return the sums of (x - mean) and of (x - mean)^2 over a plane, in float64; vectors, so that the order is fixed."""
+    sums = squares = widen(load_within(row, (0,), 0))           # zeros
+    whole = len(row) // LANES * LANES
+    for i in range(0, whole, LANES):
+        difference = widen(load(row, i)) - mean
+        sums, squares = sums + difference, squares + difference * difference
+    first, second = total(sums), total(squares)
+    for i in range(whole, len(row)):
+        first += row[i] - mean
+        second += (row[i] - mean) ** 2
+    return first, second
 
 
-@numba.njit(fastmath={"reassoc", "contract", "nsz"})
-def _dot(left, right):
-    """Return the sum of left and of left right over a row, in float64."""
-    total, product = np.float64(0), np.float64(0)
-    for b in range(len(left)):
-        total += left[b]
-        product += np.float64(left[b]) * right[b]
-    return total, product
+@numba.njit
+def _dots(dy, row, mean):
+    """Return the sums of dy and of dy (x - mean) over a plane, in float64."""
+    sums = products = widen(load_within(row, (0,), 0))
+    whole = len(row) // LANES * LANES
+    for i in range(0, whole, LANES):
+        gradient = widen(load(dy, i))
+        sums, products = sums + gradient, products + gradient * (widen(load(row, i)) - mean)
+    first, second = total(sums), total(products)
+    for i in range(whole, len(row)):
+        first += dy[i]
+        second += dy[i] * (row[i] - mean)
+    return first, second
 
 
 def normalize_statistics_cpu(x):
@@ -92,46 +106,55 @@ def normalize_statistics_cpu(x):
 
     A set is summed by one task, in an order that depends on its shape alone.
     """
-    A, S, B = x.shape
+    A, S, K, P = x.shape
     mean, var = np.zeros(S), np.zeros(S)
     for s in prange(S):
-        total, squares = 0.0, 0.0
+        sums, squares = 0.0, 0.0
         for a in range(A):
-            total += _deviations(x[a, s], 0.0)[0]
-        mean[s] = total / (A * B)
+            for k in range(K):
+                sums += _deviations(x[a, s, k], 0.0)[0]
+        mean[s] = sums / (A * K * P)
         for a in range(A):
-            squares += _deviations(x[a, s], mean[s])[1]
-        var[s] = squares / (A * B)
+            for k in range(K):
+                squares += _deviations(x[a, s, k], mean[s])[1]
+        var[s] = squares / (A * K * P)
     return mean, var
 
 
-def normalize_forward_cpu(x, mean, var, eps):
-    """Parallel over the sets; a task writes xhat[:, s] of its own set, so there is no race."""
-    A, S, B = x.shape
-    xhat = np.empty_like(x)
+def normalize_forward_cpu(x, mean, var, eps, weight, bias):
+    """Parallel over the sets; a task writes y[:, s] of its own set, so there is no race."""
+    A, S, K, P = x.shape
+    y = np.empty_like(x)
     for s in prange(S):
-        scale = 1 / np.sqrt(var[s] + eps)
         for a in range(A):
-            for b in range(B):
-                xhat[a, s, b] = (x[a, s, b] - mean[s]) * scale
-    return xhat
+            for k in range(K):
+                c = (s * K + k) % len(weight)
+                scale, shift = weight[c] / np.sqrt(var[s] + eps), np.float64(bias[c])
+                for p in range(P):
+                    y[a, s, k, p] = (x[a, s, k, p] - mean[s]) * scale + shift
+    return y
 
 
-def normalize_backward_cpu(dxhat, xhat, var, eps):
-    """Parallel over the sets; a task sums over its own set and writes dx[:, s], so there is no race."""
-    A, S, B = xhat.shape
-    dx = np.empty_like(xhat)
+def normalize_backward_cpu(dy, x, mean, var, eps, weight, through):
+    """Parallel over the sets; a task sums over its own set and writes dx[:, s] and sums[:, :, s], so there is no race."""
+    A, S, K, P = x.shape
+    dx, sums = np.empty_like(x), np.empty((2, A, S, K))
     for s in prange(S):
-        shift, stretch = 0.0, 0.0
+        shift, stretch, scale = 0.0, 0.0, 1 / np.sqrt(var[s] + eps)
         for a in range(A):
-            total, product = _dot(dxhat[a, s], xhat[a, s])
-            shift += total / (A * B)
-            stretch += product / (A * B)
-        scale = 1 / np.sqrt(var[s] + eps)
+            for k in range(K):
+                whole, product = _dots(dy[a, s, k], x[a, s, k], mean[s])
+                sums[0, a, s, k], sums[1, a, s, k] = whole, product * scale
+                if through:
+                    w = weight[(s * K + k) % len(weight)] / (A * K * P)
+                    shift += w * whole
+                    stretch += w * product * scale
         for a in range(A):
-            for b in range(B):
-                dx[a, s, b] = (dxhat[a, s, b] - shift - xhat[a, s, b] * stretch) * scale
-    return dx
+            for k in range(K):
+                w = weight[(s * K + k) % len(weight)] * scale
+                for p in range(P):
+                    dx[a, s, k, p] = w * dy[a, s, k, p] - scale * (shift + (x[a, s, k, p] - mean[s]) * scale * stretch)
+    return dx, sums
 
 
 KERNELS = {
@@ -142,44 +165,28 @@ KERNELS = {
 }
 
 
-def normalize_forward(ctx, x, layout, eps, statistics=None):
-    """Return (xhat, mean, var) of `x` laid out as sets (A, S, B); `statistics` (mean, var) replaces the sets' own."""
+def normalize_forward(ctx, x, layout, eps, weight=None, bias=None, statistics=None):
+    """Return (y, mean, var) of `x` laid out as (A, S, K, P); `statistics` (mean, var) replaces the sets' own.
+
+    weight and bias are (C,), or None for 1 and 0.
+    """
     kernels = pick(KERNELS)
-    sets = x.reshape(layout)
-    mean, var = kernels["statistics"](sets) if statistics is None else statistics
-    xhat = kernels["forward"](sets, mean, var, eps).reshape(x.shape)
-    ctx.xhat, ctx.var, ctx.layout, ctx.eps = xhat, var, layout, eps
-    return xhat, mean, var
+    sets, through = x.reshape(layout), statistics is None
+    mean, var = kernels["statistics"](sets) if through else statistics
+    channels = next((len(given) for given in (weight, bias) if given is not None), 1)
+    weight = np.ones(channels, x.dtype) if weight is None else weight
+    bias = np.zeros(channels, x.dtype) if bias is None else bias
+    ctx.saved = sets, mean, var, eps, weight, through
+    return kernels["forward"](sets, mean, var, eps, weight, bias).reshape(x.shape), mean, var
 
 
-def normalize_backward(ctx, dxhat):
-    """Return dL/dx from dL/dxhat and what normalize_forward saved."""
-    dx = pick(KERNELS)["backward"](dxhat.reshape(ctx.layout), ctx.xhat.reshape(ctx.layout), ctx.var, ctx.eps)
-    return dx.reshape(dxhat.shape)
-
-
-def affine_forward(ctx, xhat, weight, bias, axes):
-    """Return weight xhat + bias, a number for each place along `axes`; both may be None."""
-    ctx.weight, ctx.axes = weight, axes
-    out = xhat if weight is None else xhat * _along(weight, axes, xhat.ndim)
-    return out if bias is None else out + _along(bias, axes, xhat.ndim)
-
-
-def affine_backward(ctx, dout):
-    """Return dL/dxhat, dL/dweight and dL/dbias (None where not wanted): the sums run over all other axes."""
-    others = tuple(i for i in range(dout.ndim) if i not in ctx.axes)
-    dweight = np.sum(dout * ctx.xhat, axis=others) if ctx.needs_grad[1] else None
-    dbias = np.sum(dout, axis=others) if ctx.needs_grad[2] else None
-    dxhat = dout if ctx.weight is None else dout * _along(ctx.weight, ctx.axes, dout.ndim)
-    return dxhat, dweight, dbias
-
-
-def _along(values, axes, ndim):
-    """Return `values` as an array of `ndim` axes that broadcasts: its own axes at `axes`, 1 elsewhere."""
-    shape = [1] * ndim
-    for axis, size in zip(axes, values.shape):
-        shape[axis] = size
-    return values.reshape(shape)
+def normalize_backward(ctx, dy):
+    """Return dL/dx, dL/dweight and dL/dbias from dL/dy and what normalize_forward saved."""
+    sets, *others, weight, through = ctx.saved
+    dx, sums = pick(KERNELS)["backward"](dy.reshape(sets.shape), sets, *others, weight, through)
+    dbias, dweight = sums.reshape(2, sums[0].size // len(weight), len(weight)).sum(axis=1).astype(dy.dtype)
+    wanted = (dx.reshape(dy.shape), dweight, dbias)
+    return tuple(gradient if needed else None for gradient, needed in zip(wanted, ctx.needs_grad))
 
 
 def check_norm(op, x, weight, bias, shape=None, least_ndim=2):
