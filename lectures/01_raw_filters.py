@@ -1,4 +1,4 @@
-"""Raw weights as pictures: the first layer of a trained network, the same layer untrained, and a higher layer."""
+"""Raw weights as pictures: the first layer of a trained network and untrained, and three layers as ConvNetJS draws them."""
 import numpy as np
 
 import minicnn
@@ -11,16 +11,17 @@ TITLE = "Visualize the filters/kernels (raw weights)"
 FORMULA = "pixel = (w − min w) / (max w − min w) for each filter of the first layer, (3, KH, KW)"
 LOOK_FOR = """Trained filters come in families: edges in several directions, bars, and a colour against its opposite, as far
 as 3x3 pixels can show what networks with larger filters draw as Gabor-like stripes. Untrained ones are confetti. Higher up,
-weights say little by themselves: what a 3x3 patch of 16 channels means depends on what those channels mean."""
+weights say little by themselves, trained or not: what a 5x5 patch of 16 channels means depends on what those channels mean."""
 
 
 def compute(full):
     net = minicnn.load("squeezenet1_1")
     trained = net.parameters()["conv1/weight"].data                     # (64, 3, 3, 3)
     untrained = minicnn.build("squeezenet1_1", rng=0).parameters()["conv1/weight"].data
-    higher = net.parameters()["fire2/expand3x3/weight"].data            # (64, 16, 3, 3)
-    return {"trained": trained[order_by_energy(trained)], "untrained": untrained,
-            "higher": higher[:64 if full else 10], "order": net.preprocessing.channel_order}
+    nets = {"untrained": minicnn.build("convnetjs_cifar10", rng=0), "trained": minicnn.load("convnetjs_cifar10")}
+    layers = {name: [net.parameters()[f"conv{number}/weight"].data for number in (1, 2, 3)] for name, net in nets.items()}
+    return {"trained": trained[order_by_energy(trained)], "untrained": untrained, "order": net.preprocessing.channel_order,
+            "layers": layers, "shown": 20 if full else 8}
 
 
 def draw(result):
@@ -30,17 +31,35 @@ def draw(result):
         tiles = enlarge(colour_tiles(result[name], result["order"]), 8, colour=True)
         ax.imshow(montage(tiles, columns=8, pad=4, fill=1.0), interpolation="nearest")
         ax.set_title(f"conv1 of SqueezeNet, {name}: 64 filters 3×3")
-    rows = [montage(enlarge(row, 6), columns=len(row), pad=2, fill=1.0) for row in scale_filters(result["higher"])]
-    higher, axes = panels(1, 1, width=6.4, height=0.5 * len(rows) + 0.4)
-    axes[0, 0].imshow(montage(rows, columns=1, pad=8, fill=1.0), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-    axes[0, 0].set_title(f"fire2/expand3x3: {len(rows)} filters (rows), a tile for each of their 16 input channels")
-    return {"first_layer": figure, "higher_layer": higher}
+    return {"first_layer": figure, "three_layers": draw_layers(result["layers"], result["shown"])}
+
+
+def draw_layers(layers, shown):
+    """Draw `shown` filters of each layer, one per row with a tile per input channel; layers: name -> list of (F, C, KH, KW)."""
+    figure, axes = panels(3, len(layers), width=6.0, height=2.6, height_ratios=(0.2, 1, 1))
+    for column, (name, weights) in enumerate(layers.items()):
+        colours = enlarge(colour_tiles(weights[0]), 8, colour=True)
+        axes[0, column].imshow(montage(colours, columns=len(colours), pad=4, fill=1.0), interpolation="nearest")
+        axes[0, column].set_title(f"{name}: layer 1, {len(colours)} filters in colour")
+        for ax, weight, number in zip(axes[1:, column], weights[1:], (2, 3)):
+            filters = enlarge(scale_filters(weight[:shown]), 8)
+            rows = [montage(tiles, columns=len(tiles), pad=4, fill=1.0) for tiles in filters]
+            height, width = rows[0].shape
+            ax.imshow(montage(rows, columns=1, pad=6, fill=1.0), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+            for row in range(len(rows)):        # as on the slide: ( a tile for each input channel of a filter )
+                for place, bracket in ((-12, "("), (width + 24, ")")):
+                    ax.text(place, (height + 6) * row + height / 2, bracket, ha="center", va="center", fontsize=11)
+            ax.set_xlim(-30, width + 42)
+            ax.set_title(f"{name}: layer {number}, {len(rows)} of {len(weight)} filters of {weight.shape[1]} channels")
+    return figure
 
 
 def check(result):
     tiles = colour_tiles(result["trained"], result["order"])
     back = unmontage(montage(tiles, columns=8, pad=4), len(tiles), columns=8, pad=4)
     ratio = np.median(roughness(result["trained"])) / np.median(roughness(result["untrained"]))
+    small = [np.median(roughness(layers[0])) for layers in (result["layers"]["trained"], result["layers"]["untrained"])]
     return [Check("roughness of the trained filters / of untrained ones", ratio, at_most=0.8),
+            Check("the same of the small network that was trained here", small[0] / small[1], at_most=0.8),
             Check("filters drawn that the layout gives back exactly", int(sum(np.array_equal(a, b) for a, b in zip(tiles, back))),
                   at_least=64, at_most=64)]

@@ -38,11 +38,24 @@ class TrainingState:
 START = TrainingState(0, 0, np.zeros(0, np.int64), float("nan"), float("nan"))
 
 
-def training_steps(net, pictures, optimizer, *, batch_size, rng, schedule=None, augment=None, start=START, last_good=None):
+def training_step(net, optimizer, x, labels):
+    """Take one step on a batch; return (loss, accuracy) of the batch before it."""
+    optimizer.zero_grad()
+    scores = net(x)
+    loss = ops.cross_entropy(scores, labels)
+    loss.backward(retain_graph=False)
+    if np.isfinite(loss.data):
+        optimizer.step()
+    return loss.item(), float((scores.data.argmax(axis=1) == labels).mean())
+
+
+def training_steps(net, pictures, optimizer, *, batch_size, rng, schedule=None, augment=None, start=START, last_good=None,
+                   take_step=training_step):
     """Yield TrainingStates without end; the network and the optimiser change in place.
 
     pictures: see data.Pictures. rng: a Generator, which moves on. schedule: learning rate of a step (default: the optimiser's).
     augment: see data.py. start: the state that load_checkpoint returned. last_good: how an error calls the last checkpoint.
+    take_step: what is done with a batch; if the network takes something else than pictures, take_step.inputs(x) is that.
     Raises TrainingError when the loss is no number.
     """
     if not isinstance(rng, np.random.Generator):
@@ -58,22 +71,12 @@ def training_steps(net, pictures, optimizer, *, batch_size, rng, schedule=None, 
         if schedule is not None:
             optimizer.lr = schedule(step - 1)
         net.train(rng)                          # whoever measured the accuracy in between has left it in eval mode
-        loss, accuracy = training_step(net, optimizer, x, labels)
+        loss, accuracy = take_step(net, optimizer, x, labels)
         if not np.isfinite(loss):
-            raise TrainingError(f"step {step} (epoch {epoch}): the loss is {loss}; {_first_odd_layer(net, x)}. The last good "
+            seen = take_step.inputs(x) if hasattr(take_step, "inputs") else x
+            raise TrainingError(f"step {step} (epoch {epoch}): the loss is {loss}; {_first_odd_layer(net, seen)}. The last good "
                                 f"checkpoint is {last_good or 'none'}; go on from there with a smaller learning rate")
         yield TrainingState(step, epoch, left.copy(), loss, accuracy)
-
-
-def training_step(net, optimizer, x, labels):
-    """Take one step on a batch; return (loss, accuracy) of the batch before it."""
-    optimizer.zero_grad()
-    scores = net(x)
-    loss = ops.cross_entropy(scores, labels)
-    loss.backward(retain_graph=False)
-    if np.isfinite(loss.data):
-        optimizer.step()
-    return loss.item(), float((scores.data.argmax(axis=1) == labels).mean())
 
 
 def _first_odd_layer(net, x):
@@ -99,20 +102,22 @@ def accuracy(net, pictures, batch_size=100):
 
 
 # --- checkpoints ------------------------------------------------------------------------------------------------------
-def save_checkpoint(path, net, optimizer, rng, state):
-    """Write all that a run needs to go on to an .npz file, whole or not at all."""
-    arrays = {f"weights/{name}": p.data for name, p in net.parameters().items()}
-    arrays |= {f"buffers/{name}": a for name, a in net.buffers().items()}
-    arrays |= {f"optimizer/{name}": a for name, a in optimizer.state().items()}
-    about = {"architecture": net.architecture, "step": state.step, "epoch": state.epoch, "rng": rng.bit_generator.state}
+def save_checkpoint(path, net, optimizer, rng, state, others=()):
+    """Write all that a run needs to go on to an .npz file, whole or not at all; `others`: more pairs (network, optimiser)."""
+    arrays, about = {}, {"step": state.step, "epoch": state.epoch, "rng": rng.bit_generator.state}
+    for number, (its, own) in enumerate([(net, optimizer), *others]):
+        arrays |= {f"{number}/weights/{name}": p.data for name, p in its.parameters().items()}
+        arrays |= {f"{number}/buffers/{name}": a for name, a in its.buffers().items()}
+        arrays |= {f"{number}/optimizer/{name}": a for name, a in own.state().items()}
+    about["architectures"] = [its.architecture for its, _ in [(net, optimizer), *others]]
     with replacing(os.fspath(path)) as temporary, open(temporary, "wb") as file:
         np.savez(file, about=np.frombuffer(json.dumps(about).encode(), np.uint8), left=state.left, **arrays)
         file.flush()
         os.fsync(file.fileno())
 
 
-def load_checkpoint(path, net, optimizer, rng):
-    """Put a checkpoint's weights, statistics, optimiser and random state in place; return where the run was.
+def load_checkpoint(path, net, optimizer, rng, others=()):
+    """Put a checkpoint's weights, statistics, optimisers and random state in place; return where the run was.
 
     Raises WeightsError if the file is damaged or of another network.
     """
@@ -120,17 +125,20 @@ def load_checkpoint(path, net, optimizer, rng):
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         about = json.loads(arrays.pop("about").tobytes())
-        if about["architecture"] != net.architecture:
-            raise WeightsError(f"{os.fspath(path)!r} is a checkpoint of {about['architecture']}, not of {net.architecture}")
-        parts = {part: {name.partition("/")[2]: a for name, a in arrays.items() if name.startswith(part + "/")}
-                 for part in ("weights", "buffers", "optimizer")}
-        if set(parts["weights"]) != set(net.parameters()) or set(parts["buffers"]) != set(net.buffers()):
-            raise WeightsError(f"{os.fspath(path)!r} holds other layers than {net.architecture} has; remove it to begin anew")
-        for name, parameter in net.parameters().items():
-            parameter.data[...] = parts["weights"][name]
-        for name, array in net.buffers().items():
-            array[...] = parts["buffers"][name]
-        optimizer.load_state(parts["optimizer"])
+        models = [(net, optimizer), *others]
+        own, given = ", ".join(its.architecture for its, _ in models), ", ".join(map(str, about["architectures"]))
+        if own != given:
+            raise WeightsError(f"{os.fspath(path)!r} is a checkpoint of {given}, not of {own}; remove it to begin anew")
+        for number, (its, its_optimizer) in enumerate(models):
+            parts = {part: {name[len(f"{number}/{part}/"):]: a for name, a in arrays.items()
+                            if name.startswith(f"{number}/{part}/")} for part in ("weights", "buffers", "optimizer")}
+            if set(parts["weights"]) != set(its.parameters()) or set(parts["buffers"]) != set(its.buffers()):
+                raise WeightsError(f"{os.fspath(path)!r} holds other layers than {its.architecture} has; remove it to begin anew")
+            for name, parameter in its.parameters().items():
+                parameter.data[...] = parts["weights"][name]
+            for name, array in its.buffers().items():
+                array[...] = parts["buffers"][name]
+            its_optimizer.load_state(parts["optimizer"])
         rng.bit_generator.state = about["rng"]
         return TrainingState(about["step"], about["epoch"], arrays["left"], START.loss, START.accuracy)
     except MinicnnError:

@@ -25,7 +25,16 @@ NETS = {
     "allcnn_imagenet": (9_372_840, "conv9", (1, 384, 6, 6)),
     "convnetjs_cifar10": (22_466, "pool3", (1, 20, 4, 4)),
     "lenet": (431_080, "conv2", (1, 50, 8, 8)),
+    "allcnn_cifar10": (344_506, "conv7", (1, 96, 6, 6)),
+    "vgg_cifar10": (1_040_618, "relu5", (1, 256)),
+    "generator_cifar10": (1_134_051, "deconv3", (1, 64, 16, 16)),
 }
+
+
+def input_shape(net):
+    """Return the shape of one input: a picture, or a code."""
+    size = net.preprocessing.size
+    return (1, 256) if net.architecture == "generator_cifar10" else (1, len(net.preprocessing.mean), size, size)
 
 
 def test_every_architecture_is_in_the_table():
@@ -37,13 +46,13 @@ def test_parameter_count_and_shapes(name):
     count, layer, shape = NETS[name]
     net = minicnn.build(name, rng=None)
     assert sum(p.size for p in net.parameters().values()) == count
-    size = net.preprocessing.size
-    x = np.zeros((1, len(net.preprocessing.mean), size, size), np.float32)
+    x = np.zeros(input_shape(net), np.float32)
     with minicnn.no_grad():
         activations = net.activations(x, upto=None if count < 5e7 else layer)
     assert activations[layer].shape == shape
     if count < 5e7:
-        assert next(reversed(activations.values())).shape == (1, 10 if size < 200 else 1000)
+        assert next(reversed(activations.values())).shape == ((1, 3, 32, 32) if name == "generator_cifar10" else
+                                                              (1, 10 if net.preprocessing.size < 200 else 1000))
 
 
 # In float32 a ReLU or a maximum that is nearly a tie may go either way, here as in torch (whose own float32 gradients are
@@ -58,10 +67,10 @@ def errors_of(net, x, winner, rule, scores, gradient, every=1):
     x = minicnn.Tensor(x, requires_grad=True)
     ours = net(x)
     seed = np.zeros(ours.shape)
-    seed[0, winner] = 1
+    seed[0].flat[winner] = 1
     with minicnn.relu_rule(rule):
         ours.backward(seed)
-    difference = x.grad[:, :, ::every, ::every] - gradient
+    difference = x.grad[:, :, ::every, ::every] - gradient if every > 1 else x.grad - gradient
     return np.abs(ours.data - scores).max() / np.abs(scores).max(), np.linalg.norm(difference) / np.linalg.norm(gradient)
 
 
@@ -72,8 +81,9 @@ def test_random_weights_agree_with_torch(name, rule, dtype, scores_bar, gradient
     pytest.importorskip("torch", reason="torch is not installed")
     from torch_nets import scores_and_gradient
     net = minicnn.build(name, rng=3).astype(dtype)
-    size = net.preprocessing.size
-    x = np.random.RandomState(1).uniform(-100, 100, (1, len(net.preprocessing.mean), size, size)).astype(dtype)
+    for buffer, statistics in net.buffers().items():     # other than 0 and 1
+        net.set_array(buffer, np.random.RandomState(2).uniform(0.5, 2, statistics.shape))
+    x = np.random.RandomState(1).uniform(-100, 100, input_shape(net)).astype(dtype)
     scores, gradient, winner = scores_and_gradient(net, x, rule=rule)
     scores_error, gradient_error = errors_of(net, x, winner, rule, scores, gradient)
     print(f"{name} {rule} {np.dtype(dtype)}: scores {scores_error:.1e}, gradient {gradient_error:.1e}")
@@ -227,6 +237,7 @@ def test_astype_is_a_copy():
     (lambda: nn.Conv2d(3, 8, 3, groups=2), "groups=2"),
     (lambda: minicnn.build("lenet", classes=0), "classes"),
     (lambda: minicnn.build("lenet", depth=3), "classes"),
+    (lambda: minicnn.build("generator_cifar10", classes=3), "no scores"),
     (lambda: minicnn.build(["lenet"]), "no network"),
     (lambda: minicnn.build("lenet").preprocess(np.zeros((9, 9, 3), np.uint8), size=5, whole=True), "not both"),
     (lambda: minicnn.predict(minicnn.build("lenet"), np.zeros((9, 9, 3), np.uint8), top=0), "top is 0"),

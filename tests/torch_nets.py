@@ -26,17 +26,21 @@ class TorchNet:
     """Scores of one of our networks from its weights `p` {"layer/weight": array}; rule: what each ReLU passes back."""
 
     def __init__(self, p, rule="backprop"):
-        self.p = {k: torch.tensor(v) for k, v in p.items()}
+        self.p = {k: torch.tensor(v) for k, v in p.items()}     # running statistics among them
         self.rule = rule
 
     def relu(self, x):
         return GuidedReLU.apply(x, self.rule)
 
     def conv(self, name, x, **settings):
-        return F.conv2d(x, self.p[f"{name}/weight"], self.p[f"{name}/bias"], **settings)
+        return F.conv2d(x, self.p[f"{name}/weight"], self.p.get(f"{name}/bias"), **settings)
 
     def cr(self, name, x, **settings):
         return self.relu(self.conv(name, x, **settings))
+
+    def cbr(self, number, x, **settings):
+        x, bn = self.conv(f"conv{number}", x, **settings), f"bn{number}"
+        return self.relu(F.batch_norm(x, *(self.p[f"{bn}/{key}"] for key in ("running_mean", "running_var", "weight", "bias"))))
 
     def fc(self, name, x):
         return F.linear(x, self.p[f"{name}/weight"], self.p[f"{name}/bias"])
@@ -107,6 +111,24 @@ class TorchNet:
             x = self.cr(f"conv{number}", x, stride=stride, padding=padding)
         return self.conv("conv9", x).mean((2, 3))
 
+    def allcnn_cifar10(self, x):
+        for number, stride, padding in ((1, 1, 1), (2, 1, 1), (3, 2, 1), (4, 1, 1), (5, 1, 1), (6, 2, 1), (7, 1, 0), (8, 1, 0)):
+            x = self.cbr(number, x, stride=stride, padding=padding)
+        return self.conv("conv9", x).mean((2, 3))
+
+    def vgg_cifar10(self, x):
+        for block in range(1, 5):
+            x = F.max_pool2d(self.cbr(f"{block}_2", self.cbr(f"{block}_1", x, padding=1), padding=1), 2)
+        return self.fc("fc6", self.relu(self.fc("fc5", x.flatten(1))))
+
+    def generator_cifar10(self, x):
+        x = F.leaky_relu(self.fc("fc2", F.leaky_relu(self.fc("fc1", x), 0.3)), 0.3).reshape(-1, 128, 4, 4)
+        for number in range(1, 7):
+            kernel = dict(stride=2, padding=1) if number % 2 else dict(padding=1)
+            x = F.conv_transpose2d(x, self.p[f"deconv{number}/weight"], self.p[f"deconv{number}/bias"], **kernel)
+            x = F.leaky_relu(x, 0.3) if number < 6 else x
+        return x
+
     def allcnn_imagenet(self, x):
         for number, stride, padding in ((1, 4, 0), (2, 1, 0), (3, 2, 0), (4, 1, 2), (5, 1, 0), (6, 2, 0), (7, 1, 1), (8, 1, 0),
                                         (9, 2, 0), (10, 1, 1), (11, 1, 0)):
@@ -143,9 +165,11 @@ class TorchNet:
 
 def scores_and_gradient(net, x, class_index=None, rule="backprop"):
     """Return (scores, gradient of the class's score down to x, class) of one of our networks' weights, all by torch."""
-    reference = TorchNet({k: v.data for k, v in net.parameters().items()}, rule)
+    reference = TorchNet({**{k: v.data for k, v in net.parameters().items()},
+                          **{k: v.astype(net.dtype) for k, v in net.buffers().items()}}, rule)
     image = torch.tensor(x, requires_grad=True)
     scores = getattr(reference, net.architecture)(image)
-    class_index = int(scores[0].argmax()) if class_index is None else class_index
-    scores[0, class_index].backward()
+    flat = scores[0].flatten()                  # of a generator, its numbers
+    class_index = int(flat.argmax()) if class_index is None else class_index
+    flat[class_index].backward()
     return scores.detach().numpy(), image.grad.numpy(), class_index

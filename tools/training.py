@@ -23,7 +23,7 @@ from minicnn.data import cifar10
 from minicnn.errors import MinicnnError
 from minicnn.files import remove_leftovers
 from minicnn.optim import cosine
-from minicnn.training import START, accuracy, load_checkpoint, save_checkpoint, training_steps
+from minicnn.training import START, accuracy, load_checkpoint, save_checkpoint, training_step, training_steps
 
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
 
@@ -41,6 +41,11 @@ class Recipe:
     warmup: float = 0.0         # epochs
     augment: object = None
     options: tuple = ()         # of minicnn.build, as pairs
+    first: float = 1.0          # the first weights are multiplied by it: of small ones, nothing is seen in the trained ones
+    take_step: object = None    # a function of the seed: returns training_steps' take_step, with `models`, more that it trains
+    after: object = None        # called with (train, path of the weights) at the end, for what belongs beside them
+    measure: object = accuracy  # what is reported: a number of (net, pictures)
+    unit: str = "{:.2%}"
 
 
 def cifar10_parts(folder):
@@ -66,7 +71,7 @@ def main(recipe, arguments=None):
     try:
         train, tests, licence = recipe.data(given.data)
         if given.evaluate:
-            report(minicnn.load(given.out), tests)
+            report(recipe, minicnn.load(given.out), tests)
         else:
             run(recipe, train, tests, given.epochs, given.seed, Path(given.out), licence, given.fresh)
         return 0
@@ -81,27 +86,33 @@ def main(recipe, arguments=None):
 def run(recipe, train, tests, epochs, seed, out, licence="", fresh=False):
     """Train to the end, from a checkpoint beside `out` if there is one, and write the weights; raises KeyboardInterrupt."""
     rng, net = np.random.default_rng(seed), minicnn.build(recipe.architecture, rng=seed, **dict(recipe.options))
-    net.classes = train.classes
+    if "classes" in net.options:
+        net.classes = train.classes
     checkpoint, optimizer = out.with_suffix(".checkpoint.npz"), recipe.optimizer(net.train(rng).parameters())
-    start = START
+    for parameter in net.parameters().values():
+        parameter.data *= np.float32(recipe.first)
+    take_step = recipe.take_step(seed) if recipe.take_step else training_step
+    others, start = getattr(take_step, "models", ()), START
     if fresh:
         checkpoint.unlink(missing_ok=True)
     if checkpoint.exists():
-        start = load_checkpoint(checkpoint, net, optimizer, rng)
+        start = load_checkpoint(checkpoint, net, optimizer, rng, others)
         print(f"{recipe.name}: going on after epoch {start.epoch}, step {start.step}", file=sys.stderr)
     for path in (out, checkpoint):              # of a run that was killed while it wrote
         remove_leftovers(path)
     per_epoch = math.ceil(len(train) / recipe.batch_size)
     schedule = cosine(recipe.lr, epochs * per_epoch, int(recipe.warmup * per_epoch))
     steps = training_steps(net, train, optimizer, batch_size=recipe.batch_size, rng=rng, schedule=schedule,
-                           augment=recipe.augment, start=start, last_good=checkpoint)
+                           augment=recipe.augment, start=start, last_good=checkpoint, take_step=take_step)
     began = time.time()
-    _steps(recipe.name, steps, epochs, per_epoch, lambda state: save_checkpoint(checkpoint, net, optimizer, rng, state))
-    found = report(net, tests)
+    _steps(recipe.name, steps, epochs, per_epoch, lambda state: save_checkpoint(checkpoint, net, optimizer, rng, state, others))
+    found = report(recipe, net, tests)
     net.provenance = {
         "source": f"trained by python -m tools.train_{recipe.name} --epochs {epochs} --seed {seed}", "licence": licence,
-        "conversion": f"{epochs} epochs; " + "; ".join(f"{name} {value:.4f}" for name, value in found.items())}
+        "conversion": f"{epochs} epochs; " + "; ".join(f"{value} of the {name}" for name, value in found.items())}
     minicnn.save(net, out)
+    if recipe.after:
+        recipe.after(train, out)
     checkpoint.unlink(missing_ok=True)
     print(f"{out.name}: {out.stat().st_size / 1e6:.1f} MB, {(time.time() - began) / 60:.1f} minutes in this run")
 
@@ -145,9 +156,9 @@ def _asked_to_stop():
         signal.signal(signal.SIGINT, before)
 
 
-def report(net, tests):
-    """Print and return the accuracy on each of the test sets."""
-    found = {name: accuracy(net, pictures) for name, pictures in tests.items()}
+def report(recipe, net, tests):
+    """Print and return what was measured on each of the test sets, as text."""
+    found = {name: recipe.unit.format(recipe.measure(net, pictures)) for name, pictures in tests.items()}
     for name, value in found.items():
-        print(f"{net.architecture}: {100 * value:.2f} % of {len(tests[name]):,} {name}")
+        print(f"{net.architecture}: {value} of {len(tests[name]):,} {name}")
     return found

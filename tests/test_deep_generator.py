@@ -1,0 +1,96 @@
+"""The deep generator: its losses by hand, and that it learns to paint what a code describes."""
+from itertools import islice
+
+import numpy as np
+import pytest
+
+import minicnn
+from minicnn import nn
+from minicnn.data import Pictures
+from minicnn.errors import TrainingError
+from minicnn.optim import Adam
+from minicnn.training import load_checkpoint, save_checkpoint, training_steps
+from minicnn.visualize.deep_generator import GeneratorStep
+
+WEIGHTS = (1.0, 0.5, 0.05)
+
+
+def encoder():
+    return nn.Sequential({"conv": nn.Conv2d(3, 8, 4, stride=4), "relu": nn.ReLU(), "flatten": nn.Flatten(),
+                          "fc": nn.Linear(512, 256), "code": nn.ReLU()}, "small").initialise(5)
+
+
+def begin(seed=0, lr=1e-3):
+    generator = minicnn.build("generator_cifar10", rng=seed).train()
+    return generator, Adam(generator.parameters(), lr=lr), GeneratorStep(encoder(), "code", "relu", WEIGHTS, seed)
+
+
+def pictures(count=12):
+    """Plain colours with a brighter square: what a code of 256 numbers can hold."""
+    rng = np.random.default_rng(2)
+    images = np.repeat(np.repeat(rng.integers(40, 200, (count, 3, 1, 1), np.uint8), 32, axis=2), 32, axis=3)
+    images[:, :, 8:24, 8:24] += 40
+    return Pictures(images, np.zeros(count, np.int64), ("squares",))
+
+
+def softplus(x):
+    return np.log1p(np.exp(x))
+
+
+def test_the_losses_are_those_of_the_formulas():
+    generator, optimizer, step = begin()
+    x = np.random.default_rng(1).standard_normal((6, 3, 32, 32)).astype(np.float32)
+    with minicnn.no_grad():
+        seen = step.encoder.activations(x)
+        made = generator(seen["code"].data).data
+        features = step.encoder.activations(made)["relu"].data
+        asked = step.g(seen["code"].data).data
+        score = {what: (step.f(given).data * asked).mean(axis=1) for what, given in (("x", x), ("G", made))}
+    parts = [((made - x) ** 2).mean(), ((features - seen["relu"].data) ** 2).mean() / (seen["relu"].data ** 2).mean(),
+             softplus(-score["G"]).mean()]
+    before = {name: p.data.copy() for name, p in step.encoder.parameters().items()}
+    judge_loss = [step.judged(given, seen["code"].data, real, training=False)[0].item()
+                  for given, real in ((x, True), (made, False))]
+    loss, right = step(generator, optimizer, x, None)
+    np.testing.assert_allclose(step.parts, parts, rtol=1e-5)
+    np.testing.assert_allclose(loss, np.dot(parts, WEIGHTS), rtol=1e-5)
+    np.testing.assert_allclose(judge_loss, [softplus(-score["x"]).mean(), softplus(score["G"]).mean()], rtol=1e-5)
+    assert right == ((score["x"] > 0).mean() + (score["G"] <= 0).mean()) / 2
+    assert all(np.array_equal(p.data, before[name]) for name, p in step.encoder.parameters().items())
+
+
+def test_a_discriminator_that_is_far_ahead_waits():
+    _, _, step = begin()
+    x = np.random.default_rng(1).standard_normal((2, 3, 32, 32)).astype(np.float32)
+    code, before = step.inputs(x), step.f.parameters()["fc/weight"].data.copy()
+    step.judge_step(x, x + 1, code, fooled=1e6)
+    assert np.array_equal(step.f.parameters()["fc/weight"].data, before)
+    step.judge_step(x, x + 1, code, fooled=1e-6)
+    assert not np.array_equal(step.f.parameters()["fc/weight"].data, before)
+
+
+def test_it_learns_to_paint_and_goes_on_bit_for_bit(tmp_path):
+    settings = dict(batch_size=6, rng=np.random.default_rng(0))
+    generator, optimizer, step = begin()
+    pixels = []
+    for state in islice(training_steps(generator, pictures(), optimizer, take_step=step, **settings), 25):
+        if state.step:
+            pixels.append(step.parts[0])
+        if state.step == 11:
+            save_checkpoint(tmp_path / "c.npz", generator, optimizer, settings["rng"], state, step.models)
+    assert np.mean(pixels[-4:]) < 0.4 * np.mean(pixels[:4])
+    other, optimizer, again = begin(seed=7)
+    start = load_checkpoint(tmp_path / "c.npz", other, optimizer, settings["rng"], again.models)
+    for state in islice(training_steps(other, pictures(), optimizer, take_step=again, start=start, **settings), 14):
+        pass
+    assert state.step == 24
+    for net, same in ((generator, other), (step.f, again.f), (step.g, again.g)):
+        assert all(np.array_equal(a.data, b.data) for a, b in zip(net.parameters().values(), same.parameters().values()))
+
+
+def test_a_loss_that_is_no_number_names_the_generators_layer():
+    generator, optimizer, step = begin()
+    generator.parameters()["deconv2/weight"].data[0] = np.nan
+    with pytest.raises(TrainingError, match="'deconv2', in its weight"):
+        next(islice(training_steps(generator, pictures(), optimizer, batch_size=4, rng=np.random.default_rng(0),
+                                   take_step=step), 1, None))

@@ -1,0 +1,54 @@
+"""Train a generator from vgg_cifar10's code to pictures: `python -m tools.train_generator_cifar10`, an hour on two cores.
+
+Beside the weights lies generator_cifar10_codes.npz, what codes of pictures are like: `mean`, `std` and `largest` (256,) over the
+training pictures, `class_mean` (10, 256) over those of a class.
+"""
+import sys
+
+import numpy as np
+
+import minicnn
+from minicnn.data import batches, flipped, normalize
+from minicnn.files import replacing
+from minicnn.optim import Adam
+from minicnn.visualize.deep_generator import GeneratorStep
+
+from .training import Recipe, cifar10_parts, main
+
+CODE, FEATURES = "relu5", "relu3_2"
+
+
+def codes(pictures):
+    """Return the codes (N, 256) in which vgg_cifar10 describes pictures."""
+    encoder = minicnn.load("vgg_cifar10")
+    with minicnn.no_grad():
+        return np.concatenate([encoder.activations(normalize(images, encoder.preprocessing), upto=CODE)[CODE].data
+                               for images, _ in batches(pictures, 100)])
+
+
+def psnr(net, pictures):
+    """Return the mean peak signal-to-noise ratio of pictures painted from their codes: -10 log10 of the mean square, in dB."""
+    spec, mean_squares = net.preprocessing, []
+    scale = np.array(spec.std, np.float32)[:, None, None]
+    with minicnn.no_grad():
+        for (images, _), code in zip(batches(pictures, 100), np.array_split(codes(pictures), -(-len(pictures) // 100))):
+            difference = scale * (net(code).data - normalize(images, spec))
+            mean_squares.append((difference ** 2).mean(axis=(1, 2, 3)))
+    return float((-10 * np.log10(np.concatenate(mean_squares))).mean())
+
+
+def write_statistics(pictures, out):
+    """Write beside the weights what the codes of pictures are like."""
+    of, path = codes(pictures), out.with_name(f"{out.stem}_codes.npz")
+    class_mean = np.stack([of[pictures.labels == label].mean(axis=0) for label in range(len(pictures.classes))])
+    with replacing(str(path)) as temporary, open(temporary, "wb") as file:
+        np.savez(file, mean=of.mean(axis=0), std=of.std(axis=0), largest=of.max(axis=0), class_mean=class_mean)
+
+
+RECIPE = Recipe(name="generator_cifar10", architecture="generator_cifar10", data=cifar10_parts, epochs=10, batch_size=64, lr=1e-3,
+                warmup=0.2, augment=flipped, measure=psnr, unit="{:.2f} dB", after=write_statistics,
+                take_step=lambda seed: GeneratorStep(minicnn.load("vgg_cifar10"), CODE, FEATURES, (1.0, 1.0, 0.05), seed),
+                optimizer=lambda parameters: Adam(parameters, lr=1e-3, betas=(0.5, 0.999)))
+
+if __name__ == "__main__":
+    sys.exit(main(RECIPE))
