@@ -74,7 +74,7 @@ def test_goldens_are_what_torch_says_today(case, goldens):
 
 
 @cases_where(lambda c: c.gradcheck)
-def test_gradient_check(case, gradient_errors):
+def test_gradient_check(case, record_property):
     arrays = case.arrays()
     given = [i for i, a in enumerate(arrays) if a is not None]
 
@@ -84,7 +84,8 @@ def test_gradient_check(case, gradient_errors):
             full[i] = tensor
         return case.run(ops, *full)
 
-    error = gradient_errors[case.id] = gradcheck(function, [arrays[i] for i in given])
+    error = gradcheck(function, [arrays[i] for i in given])
+    record_property("gradient error", [case.id, float(error)])
     assert error <= GRADCHECK_BAR
 
 
@@ -183,13 +184,13 @@ def test_same_bits_for_any_number_of_threads(case):
     import numba
     if numba.config.NUMBA_NUM_THREADS < 2:
         pytest.skip("one thread is all there is")
-    results = []
+    results, before = [], numba.get_num_threads()
     for threads in (1, numba.config.NUMBA_NUM_THREADS):
         numba.set_num_threads(threads)
         try:
             results.append(run(case, case.arrays(np.float32)))
         finally:
-            numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
+            numba.set_num_threads(before)
     (out1, grads1), (out2, grads2) = results
     assert np.array_equal(out1, out2, equal_nan=True)
     assert all(a is None or np.array_equal(a, b) for a, b in zip(grads1, grads2))

@@ -1,4 +1,5 @@
 """Training: it learns, it goes on bit for bit wherever it was stopped, it says where numbers go wrong."""
+import importlib
 import os
 import signal
 import subprocess
@@ -11,7 +12,8 @@ import numpy as np
 import pytest
 
 import minicnn
-from minicnn.data import Pictures, shifted
+from minicnn import ops
+from minicnn.data import Pictures, batches, cifar10, normalize, shifted
 from minicnn.errors import SettingError, TrainingError, WeightsError
 from minicnn.files import remove_leftovers
 from minicnn.nn import BatchNorm2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sequential
@@ -131,6 +133,78 @@ def test_leftovers_of_a_killed_process_are_removed_and_nothing_else(tmp_path):
         (tmp_path / name).write_text("x")
     remove_leftovers(tmp_path / "c.npz")
     assert len(list(tmp_path.iterdir())) == 4 and not (tmp_path / ".0123456789ab-c.npz").exists()
+
+
+@pytest.mark.parametrize("dtype, loss_bar, bar, median_bar", [(np.float64, 1e-12, 1e-8, 1e-12), (np.float32, 1e-5, 1e-2, 1e-4)],
+                         ids=["float64", "float32"])
+def test_twenty_steps_of_vgg_cifar10_have_torchs_losses_and_gradients(data_dir, dtype, loss_bar, bar, median_bar):
+    """Weights copied from torch before each step; of a step's gradients the parameter that is farthest off.
+
+    In float32 a ReLU or a maximum that is nearly a tie may go either way, which a single bias can feel: hence the median as well.
+    """
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    from torch_nets import TorchNet
+    if not (data_dir / "cifar10.h5").exists():
+        pytest.skip("cifar10.h5 is not here")
+    train, losses, gradients = cifar10(data_dir)[0][:20 * 16], [], []
+    net = minicnn.build("vgg_cifar10", rng=0).astype(dtype).train(0)
+    net.layer("drop5").p = 0.
+    peer = TorchNet({k: p.data.copy() for k, p in net.parameters().items()}, training=True)
+    for weight in peer.p.values():
+        weight.requires_grad_(True)
+    descent = torch.optim.SGD(peer.p.values(), lr=0.05, momentum=0.9, nesterov=True, weight_decay=5e-4)
+    for images, labels in batches(train, 16):
+        x = normalize(images, net.preprocessing).astype(dtype)
+        for key, parameter in net.parameters().items():
+            parameter.data[...], parameter.grad = peer.p[key].detach().numpy(), None
+        loss = ops.cross_entropy(net(x), labels)
+        loss.backward()
+        descent.zero_grad()
+        expected = torch.nn.functional.cross_entropy(peer.vgg_cifar10(torch.from_numpy(x)), torch.from_numpy(labels))
+        expected.backward()
+        losses.append(abs(loss.item() - expected.item()) / expected.item())
+        wanted = {key: weight.grad.numpy() for key, weight in peer.p.items()}
+        gradients.append(max(np.linalg.norm(parameter.grad - wanted[key]) / np.linalg.norm(wanted[key])
+                             for key, parameter in net.parameters().items()))
+        descent.step()
+    print(f"20 steps of vgg_cifar10 against torch, {np.dtype(dtype)}: loss off by at most {max(losses):.1e}, the worst "
+          f"parameter's gradient by {max(gradients):.1e}, in half of the steps {np.median(gradients):.1e}")
+    assert len(losses) == 20 and max(losses) <= loss_bar and max(gradients) <= bar and np.median(gradients) <= median_bar
+
+
+# --- the recipes of tools/train_*.py ----------------------------------------------------------------------------------
+RECIPES = sorted(path.stem for path in (ROOT / "tools").glob("train_*.py"))
+SHIPPED = {"train_lenet_mnist": 0.992, "train_vgg_cifar10": 0.88, "train_convnetjs_cifar10": 0.75, "train_allcnn_cifar10": 0.84}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_takes_steps(name):
+    recipe, rng = importlib.import_module(f"tools.{name}").RECIPE, np.random.default_rng(0)
+    assert f"train_{recipe.name}" == name
+    net = minicnn.build(recipe.architecture, rng=0).train(rng)
+    size, channels = net.preprocessing.size, len(net.preprocessing.mean)
+    pictures = Pictures(rng.integers(0, 256, (6, channels, size, size), np.uint8), np.arange(6), tuple("0123456789"))
+    own = {"take_step": recipe.take_step(0)} if recipe.take_step else {}
+    states = list(islice(training_steps(net, pictures, recipe.optimizer(net.parameters()), batch_size=3, rng=rng,
+                                        augment=recipe.augment, **own), 4))
+    assert [s.epoch for s in states] == [0, 1, 1, 2] and all(np.isfinite(s.loss) for s in states[1:])
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_shipped_weights_are_as_good_as_they_say(name, data_dir):
+    """On 1,000 pictures of those that weights/README.md gives the accuracy for."""
+    recipe = importlib.import_module(f"tools.{name}").RECIPE
+    _, tests, _ = recipe.data(str(data_dir))
+    assert accuracy(minicnn.load(recipe.name), list(tests.values())[-1][:1000]) >= SHIPPED[name]
+
+
+def test_the_measure_of_the_generator_is_the_mean_signal_to_noise_ratio():
+    from tools.train_generator_cifar10 import psnr
+    net = minicnn.build("generator_cifar10", rng=None)          # all zero: it paints grey, 127.5
+    images = np.full((130, 3, 32, 32), 127, np.uint8)
+    images[:65] = 255
+    wanted = np.mean([-10 * np.log10(((value - 127.5) / 255) ** 2) for value in (255, 127)])
+    assert abs(psnr(net, Pictures(images, np.zeros(130, np.int64), ("a",))) - wanted) < 1e-3
 
 
 # --- from the command line --------------------------------------------------------------------------------------------

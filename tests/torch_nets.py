@@ -23,11 +23,14 @@ class GuidedReLU(torch.autograd.Function):
 
 
 class TorchNet:
-    """Scores of one of our networks from its weights `p` {"layer/weight": array}; rule: what each ReLU passes back."""
+    """Scores of one of our networks from its weights `p` {"layer/weight": array}; rule: what each ReLU passes back.
 
-    def __init__(self, p, rule="backprop"):
-        self.p = {k: torch.tensor(v) for k, v in p.items()}     # running statistics among them
-        self.rule = rule
+    `training`: batch norm by the batch's own statistics, else by those in `p`.
+    """
+
+    def __init__(self, p, rule="backprop", training=False):
+        self.p = {k: torch.tensor(v) for k, v in p.items()}
+        self.rule, self.training = rule, training
 
     def relu(self, x):
         return GuidedReLU.apply(x, self.rule)
@@ -40,7 +43,8 @@ class TorchNet:
 
     def cbr(self, number, x, **settings):
         x, bn = self.conv(f"conv{number}", x, **settings), f"bn{number}"
-        return self.relu(F.batch_norm(x, *(self.p[f"{bn}/{key}"] for key in ("running_mean", "running_var", "weight", "bias"))))
+        statistics = (None, None) if self.training else (self.p[f"{bn}/running_mean"], self.p[f"{bn}/running_var"])
+        return self.relu(F.batch_norm(x, *statistics, self.p[f"{bn}/weight"], self.p[f"{bn}/bias"], self.training))
 
     def fc(self, name, x):
         return F.linear(x, self.p[f"{name}/weight"], self.p[f"{name}/bias"])

@@ -1,4 +1,5 @@
 """python -m tools.check: all that must hold before a change goes in: style, then the test suite."""
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +8,9 @@ ROOT = Path(__file__).parent.parent
 
 
 def main():
-    for command in (["flake8", "minicnn", "lectures", "tools", "tests"], ["pytest", "-q", "--durations=10", *sys.argv[1:]]):
+    processes = str(min(4, os.cpu_count() or 1))
+    for command in (["flake8", "minicnn", "lectures", "tools", "tests"],
+                    ["pytest", "-q", "-n", processes, "--dist", "worksteal", "--durations=10", *sys.argv[1:]]):
         print("+ " + " ".join(command), flush=True)
         status = subprocess.run([sys.executable, "-m", *command], cwd=ROOT).returncode
         if status:

@@ -93,9 +93,11 @@ def nets_cases(folder, names=("vgg16", "alexnet", "alexnet_torchvision", "squeez
 
 
 def train_cases(folder, batches=(64,)):
-    """Yield steps of training on pictures of 32 x 32."""
-    net = cifar_vgg()
-    for batch in batches:
-        shape = (batch, 3, 32, 32)
-        steps = record(net, np.zeros(shape, np.float32))
-        yield Case("train", f"CIFAR VGG training step, batch {batch}", steps, _saved(net, folder), shape, train=True, scale=1.)
+    """Yield steps of training on pictures of 32 x 32: of a VGG without, and of one with batch norm (and without its dropout)."""
+    normed = minicnn.build("vgg_cifar10", rng=0).train(0)
+    normed.layer("drop5").p = 0.
+    for net, name in ((cifar_vgg(), "CIFAR VGG"), (normed, "vgg_cifar10")):
+        for batch in batches:
+            shape = (batch, 3, 32, 32)
+            steps = record(net, np.zeros(shape, np.float32))
+            yield Case("train", f"{name} training step, batch {batch}", steps, _saved(net, folder), shape, train=True, scale=1.)

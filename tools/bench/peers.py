@@ -30,6 +30,8 @@ class Torch:
             return F.max_pool2d(x, s["kernel"], s["stride"], s["padding"], ceil_mode=_hangs_over(step))
         if step.op == "LocalResponseNorm":
             return F.local_response_norm(x, s["size"], s["alpha"], s["beta"], s["k"])
+        if step.op == "BatchNorm":                  # statistics: those of the batch
+            return F.batch_norm(x, None, None, *inputs[1:], training=True, eps=s["eps"])
         if step.op == "Linear":
             return F.linear(*inputs)
         if step.op == "Reshape":
