@@ -10,8 +10,9 @@ from .common import Check, panels
 TITLE = "Visualize the filters/kernels (raw weights)"
 FORMULA = "pixel = (w − min w) / (max w − min w) for each filter of the first layer, (3, KH, KW)"
 LOOK_FOR = """Trained filters come in families: edges in several directions, bars, and a colour against its opposite, as far
-as 3x3 pixels can show what networks with larger filters draw as Gabor-like stripes. Untrained ones are confetti. Higher up,
-weights say little by themselves, trained or not: what a 5x5 patch of 16 channels means depends on what those channels mean."""
+as 3x3 pixels can show what networks with larger filters draw as Gabor-like stripes. Untrained ones are confetti. The small
+network's layers 2 and 3, a row for each filter, are drawn as its demo draws them: trained tiles are smooth: blobs, edges in the
+maps of the layer below. What a filter looks for they do not say: that depends on what those maps mean."""
 
 
 def compute(full):
@@ -36,7 +37,7 @@ def draw(result):
 
 def draw_layers(layers, shown):
     """Draw `shown` filters of each layer, one per row with a tile per input channel; layers: name -> list of (F, C, KH, KW)."""
-    figure, axes = panels(3, len(layers), width=6.0, height=2.6, height_ratios=(0.2, 1, 1))
+    figure, axes = panels(3, len(layers), width=6.0, height=2.1, height_ratios=(0.15, 1, 0.8))
     for column, (name, weights) in enumerate(layers.items()):
         colours = enlarge(colour_tiles(weights[0]), 8, colour=True)
         axes[0, column].imshow(montage(colours, columns=len(colours), pad=4, fill=1.0), interpolation="nearest")
