@@ -6,9 +6,9 @@ from minicnn.optim import Adadelta
 
 from .training import Recipe, cifar10_parts, main
 
-# As the demo has it (ConvNetJS divides its weight decay of 1e-4 by the batch size), but for an hour and not for days: with a learning
-# rate that begins at 3 and falls to 0, for with pictures four at a time the weights would jump about for ever; and with small first
-# weights, for otherwise the filters would look like noise for ever: of fine noise there is so little in photographs that nothing
+# As the demo has it (ConvNetJS divides its weight decay of 1e-4 by the batch size), but for half an hour and not for days: the
+# learning rate begins at 3 and falls to 0, for with pictures four at a time the weights would jump about for ever; and the first
+# weights are small, or the filters would look like noise for ever: of fine noise there is so little in photographs that nothing
 # tells the filters to lose it.
 RECIPE = Recipe(name="convnetjs_cifar10", architecture="convnetjs_cifar10", data=cifar10_parts, epochs=20, batch_size=4, lr=3.0,
                 first=0.25, augment=in_turn(flipped, shifted(2)),
