@@ -41,7 +41,7 @@ class Recipe:
     warmup: float = 0.0         # epochs
     augment: object = None
     options: tuple = ()         # of minicnn.build, as pairs
-    first: float = 1.0          # the first weights are multiplied by it: of small ones, nothing is seen in the trained ones
+    begin: object = None        # called with the parameters, to change the first weights in place
     take_step: object = None    # a function of the seed: returns training_steps' take_step, with `models`, more that it trains
     after: object = None        # called with (train, path of the weights) at the end, for what belongs beside them
     measure: object = accuracy  # what is reported: a number of (net, pictures)
@@ -89,8 +89,8 @@ def run(recipe, train, tests, epochs, seed, out, licence="", fresh=False):
     if "classes" in net.options:
         net.classes = train.classes
     checkpoint, optimizer = out.with_suffix(".checkpoint.npz"), recipe.optimizer(net.train(rng).parameters())
-    for parameter in net.parameters().values():
-        parameter.data *= np.float32(recipe.first)
+    if recipe.begin:
+        recipe.begin(net.parameters())
     take_step = recipe.take_step(seed) if recipe.take_step else training_step
     others, start = getattr(take_step, "models", ()), START
     if fresh:
