@@ -24,16 +24,16 @@ class LayerNorm(Op):
         first = x.ndim - last
         layout = (1, math.prod(x.shape[:first]), 1, math.prod(x.shape[first:]))     # a set per example
         xhat = normalize_forward(ctx, x, layout, eps)[0]
-        ctx.xhat, ctx.weight, ctx.examples = xhat, weight, tuple(range(first))
+        ctx.xhat, ctx.weight, ctx.examples = xhat if ctx.needs_grad[1] else None, weight, tuple(range(first))
         out = xhat if weight is None else xhat * weight
         return out if bias is None else out + bias
 
     @staticmethod
     def backward(ctx, dout):
-        dx = normalize_backward(ctx, dout if ctx.weight is None else dout * ctx.weight)[0]
         dweight = np.sum(dout * ctx.xhat, axis=ctx.examples) if ctx.needs_grad[1] else None
         dbias = np.sum(dout, axis=ctx.examples) if ctx.needs_grad[2] else None
-        return dx, dweight, dbias
+        ctx.needs_grad = ctx.needs_grad[0], False, False        # of the scale and shift per channel, which are not there
+        return normalize_backward(ctx, dout if ctx.weight is None else dout * ctx.weight)[0], dweight, dbias
 
 
 def layer_norm(x, normalized_shape, weight=None, bias=None, eps=1e-5):

@@ -3,8 +3,12 @@
     xhat = (x - mu_s) / sigma_s,   mu_s = mean of set s,   var_s = mean of (x - mu_s)^2,   sigma_s = sqrt(var_s + eps)
 
 The four norms differ only in which numbers make a set (slide "Different normalizations"). Each op lays its input out as
-x (A, S, K, P), a view: P numbers make a plane, and set s is x[:, s], A K planes, m = A K P numbers. Scale and shift are per
-channel, y = w[c] xhat + b[c]; with C channels, plane (a, s, k) is one of channel c = (s K + k) mod C.
+x (A, S, K, P), a view: P numbers make a plane, and set s is x[:, s], A K planes, m = A K P numbers.
+
+    batch norm (N, C, 1, H W)    instance norm (1, N C, 1, H W)    group norm (1, N G, C / G, H W)    layer norm (1, N, 1, C H W)
+
+Scale and shift are per channel, y = w[c] xhat + b[c], where plane (a, s, k) is one of channel c = (s K + k) mod C. (Layer norm's
+are per place; it takes xhat from here and does the rest itself.)
 
 Backward. Write g = dL/dxhat = w dL/dy. xhat_i depends on x_j directly, through mu and through sigma:
 
@@ -27,7 +31,7 @@ from numba import prange
 from ..backend import pick
 from ..errors import ShapeError
 from ..jit import jit
-from ..simd import LANES, load, load_within, total, widen
+from ..simd import LANES, load, total, widen, zeros
 from .op import shape_of
 
 
@@ -51,30 +55,28 @@ def normalize_forward_ref(x, mean, var, eps, weight, bias):
     return y
 
 
-def normalize_backward_ref(dy, x, mean, var, eps, weight, through):
-    """The definition: dx = (g - mean(g) - xhat mean(g xhat)) / sigma; and dL/db, dL/dw of each plane, (2, A, S, K).
-
-    `through`: whether x reaches y through mean and var as well; if not, dx = g / sigma.
-    """
-    A, S, K, P = x.shape
-    dx, sums = np.empty_like(x), np.zeros((2, A, S, K))
-    shift, stretch, sigma = np.zeros(S), np.zeros(S), np.sqrt(var + eps)
+def normalize_sums_ref(dy, x, mean, var, eps):
+    """The definition: the sums of dy and of dy xhat over each plane, float64 (2, A, S, K)."""
+    sums = np.zeros((2, *x.shape[:3]))
     for a, s, k, p in np.ndindex(x.shape):
-        g, xhat = weight[(s * K + k) % len(weight)] * dy[a, s, k, p], (x[a, s, k, p] - mean[s]) / sigma[s]
         sums[0, a, s, k] += dy[a, s, k, p]
-        sums[1, a, s, k] += dy[a, s, k, p] * xhat
-        shift[s] += through * g / (A * K * P)
-        stretch[s] += through * g * xhat / (A * K * P)
+        sums[1, a, s, k] += dy[a, s, k, p] * (x[a, s, k, p] - mean[s]) / np.sqrt(var[s] + eps)
+    return sums
+
+
+def normalize_backward_ref(dy, x, mean, var, eps, weight, shift, stretch):
+    """The definition: dx = (g - shift - xhat stretch) / sigma, g = w dy; shift = mean(g), stretch = mean(g xhat) of each set."""
+    dx, K, C = np.empty_like(x), x.shape[2], len(weight)
     for a, s, k, p in np.ndindex(x.shape):
-        g, xhat = weight[(s * K + k) % len(weight)] * dy[a, s, k, p], (x[a, s, k, p] - mean[s]) / sigma[s]
-        dx[a, s, k, p] = (g - shift[s] - xhat * stretch[s]) / sigma[s]
-    return dx, sums
+        g, sigma = weight[(s * K + k) % C] * dy[a, s, k, p], np.sqrt(var[s] + eps)
+        dx[a, s, k, p] = (g - shift[s] - (x[a, s, k, p] - mean[s]) / sigma * stretch[s]) / sigma
+    return dx
 
 
 @numba.njit
 def _deviations(row, mean):
     """Return the sums of (x - mean) and of (x - mean)^2 over a plane, in float64; vectors, so that the order is fixed."""
-    sums = squares = widen(load_within(row, (0,), 0))           # zeros
+    sums = squares = zeros()
     whole = len(row) // LANES * LANES
     for i in range(0, whole, LANES):
         difference = widen(load(row, i)) - mean
@@ -89,7 +91,7 @@ def _deviations(row, mean):
 @numba.njit
 def _dots(dy, row, mean):
     """Return the sums of dy and of dy (x - mean) over a plane, in float64."""
-    sums = products = widen(load_within(row, (0,), 0))
+    sums = products = zeros()
     whole = len(row) // LANES * LANES
     for i in range(0, whole, LANES):
         gradient = widen(load(dy, i))
@@ -135,33 +137,38 @@ def normalize_forward_cpu(x, mean, var, eps, weight, bias):
     return y
 
 
-def normalize_backward_cpu(dy, x, mean, var, eps, weight, through):
-    """Parallel over the sets; a task sums over its own set and writes dx[:, s] and sums[:, :, s], so there is no race."""
+def normalize_sums_cpu(dy, x, mean, var, eps):
+    """Parallel over the sets; a task writes sums[:, :, s] of its own set, so there is no race."""
     A, S, K, P = x.shape
-    dx, sums = np.empty_like(x), np.empty((2, A, S, K))
+    sums = np.empty((2, A, S, K))
     for s in prange(S):
-        shift, stretch, scale = 0.0, 0.0, 1 / np.sqrt(var[s] + eps)
+        scale = 1 / np.sqrt(var[s] + eps)
         for a in range(A):
             for k in range(K):
-                whole, product = _dots(dy[a, s, k], x[a, s, k], mean[s])
-                sums[0, a, s, k], sums[1, a, s, k] = whole, product * scale
-                if through:
-                    w = weight[(s * K + k) % len(weight)] / (A * K * P)
-                    shift += w * whole
-                    stretch += w * product * scale
+                total_dy, product = _dots(dy[a, s, k], x[a, s, k], mean[s])
+                sums[0, a, s, k], sums[1, a, s, k] = total_dy, product * scale
+    return sums
+
+
+def normalize_backward_cpu(dy, x, mean, var, eps, weight, shift, stretch):
+    """Parallel over the sets; a task writes dx[:, s] of its own set, so there is no race."""
+    A, S, K, P = x.shape
+    dx = np.empty_like(x)
+    for s in prange(S):
+        scale = 1 / np.sqrt(var[s] + eps)
         for a in range(A):
             for k in range(K):
-                w = weight[(s * K + k) % len(weight)] * scale
+                w, constant, slope = weight[(s * K + k) % len(weight)] * scale, shift[s] * scale, stretch[s] * scale * scale
                 for p in range(P):
-                    dx[a, s, k, p] = w * dy[a, s, k, p] - scale * (shift + (x[a, s, k, p] - mean[s]) * scale * stretch)
-    return dx, sums
+                    dx[a, s, k, p] = w * dy[a, s, k, p] - constant - (x[a, s, k, p] - mean[s]) * slope
+    return dx
 
 
 KERNELS = {
     "ref": {"statistics": normalize_statistics_ref, "forward": normalize_forward_ref,
-            "backward": normalize_backward_ref},
+            "sums": normalize_sums_ref, "backward": normalize_backward_ref},
     "cpu": {"statistics": jit(normalize_statistics_cpu), "forward": jit(normalize_forward_cpu),
-            "backward": jit(normalize_backward_cpu)},
+            "sums": jit(normalize_sums_cpu), "backward": jit(normalize_backward_cpu)},
 }
 
 
@@ -170,23 +177,31 @@ def normalize_forward(ctx, x, layout, eps, weight=None, bias=None, statistics=No
 
     weight and bias are (C,), or None for 1 and 0.
     """
-    kernels = pick(KERNELS)
-    sets, through = x.reshape(layout), statistics is None
-    mean, var = kernels["statistics"](sets) if through else statistics
+    kernels, sets, eps = pick(KERNELS), x.reshape(layout), float(eps)
+    mean, var = kernels["statistics"](sets) if statistics is None else statistics
     channels = next((len(given) for given in (weight, bias) if given is not None), 1)
-    weight = np.ones(channels, x.dtype) if weight is None else weight
-    bias = np.zeros(channels, x.dtype) if bias is None else bias
-    ctx.saved = sets, mean, var, eps, weight, through
+    weight = np.ones(channels) if weight is None else weight.astype(np.float64)
+    bias = np.zeros(channels) if bias is None else bias.astype(np.float64)
+    ctx.saved, ctx.constant = (sets, mean, var, eps, weight), statistics is not None
     return kernels["forward"](sets, mean, var, eps, weight, bias).reshape(x.shape), mean, var
 
 
 def normalize_backward(ctx, dy):
-    """Return dL/dx, dL/dweight and dL/dbias from dL/dy and what normalize_forward saved."""
-    sets, *others, weight, through = ctx.saved
-    dx, sums = pick(KERNELS)["backward"](dy.reshape(sets.shape), sets, *others, weight, through)
-    dbias, dweight = sums.reshape(2, sums[0].size // len(weight), len(weight)).sum(axis=1).astype(dy.dtype)
-    wanted = (dx.reshape(dy.shape), dweight, dbias)
-    return tuple(gradient if needed else None for gradient, needed in zip(wanted, ctx.needs_grad))
+    """Return dL/dx, dL/dweight and dL/dbias from dL/dy and what normalize_forward saved; None for what is not wanted."""
+    *saved, weight = ctx.saved
+    sets, kernels = saved[0], pick(KERNELS)
+    A, S, K, P = sets.shape
+    dx, dweight, dbias, sums, shape = None, None, None, None, dy.shape
+    dtype, dy = dy.dtype, dy.reshape(sets.shape)
+    if not ctx.constant or any(ctx.needs_grad[1:]):
+        sums = kernels["sums"](dy, *saved)
+    if ctx.needs_grad[0]:
+        w = weight[np.arange(S * K) % len(weight)].reshape(S, K)
+        shift, stretch = np.zeros((2, S)) if ctx.constant else (w * sums).sum(axis=(1, 3)) / (A * K * P)
+        dx = kernels["backward"](dy, *saved, weight, shift, stretch).reshape(shape)
+    if any(ctx.needs_grad[1:]):
+        dbias, dweight = sums.reshape(2, A * S * K // len(weight), len(weight)).sum(axis=1).astype(dtype)
+    return dx, dweight if ctx.needs_grad[1] else None, dbias if ctx.needs_grad[2] else None
 
 
 def check_norm(op, x, weight, bias, shape=None, least_ndim=2):
