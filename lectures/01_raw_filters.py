@@ -11,8 +11,8 @@ TITLE = "Visualize the filters/kernels (raw weights)"
 FORMULA = "pixel = (w − min w) / (max w − min w) for each filter of the first layer, (3, KH, KW)"
 LOOK_FOR = """Trained filters come in families: edges in several directions, bars, and a colour against its opposite, as far
 as 3x3 pixels can show what networks with larger filters draw as Gabor-like stripes. Untrained ones are confetti. The small
-network's layers 2 and 3, a row for each filter, are drawn as its demo draws them: trained tiles are smooth: blobs, edges in the
-maps of the layer below. What a filter looks for they do not say: that depends on what those maps mean."""
+network's layers 2 and 3, a row for each filter, are drawn as its demo draws them. Trained tiles are smooth: blobs and edges in
+the maps of the layer below. They do not say what a filter looks for, which depends on what those maps mean."""
 
 
 def compute(full):

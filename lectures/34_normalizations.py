@@ -14,10 +14,11 @@ from .common import Check, digits, panels
 TITLE = "Different normalizations"
 FORMULA = """y = w x̂ + b,   x̂ = (x − μ) / √(σ² + ε);   μ, σ² over N, H, W: batch norm;   C, H, W: layer norm;
 H, W: instance norm;   a group of channels, H, W: group norm"""
-LOOK_FOR = """Blue is every number that shares its mean and variance with the one in front: that on which this one's output
-depends, found by a backward pass. Below, the same network learns digits with batch norm and with group norm. Its last maps are
-single numbers, so that with batches of two, batch norm computes a mean and a variance of two numbers there, and x̂ is +1 or -1
-whatever the pictures show; group norm does not notice the batch."""
+LOOK_FOR = """Blue: the numbers that share their mean and variance with the one at the front edge. They were found by a
+backward pass: its output depends on exactly these. Below, the same network learns digits with batch norm and with group norm.
+Its last maps are single numbers, so that with batches of two, batch norm has two numbers to take a mean and a variance of,
+and x̂ is +1 or -1 whatever the pictures show; at the test, where the running mean and variance are used, nothing fits any
+more. Group norm does not notice the batch."""
 
 N, C, HW = 4, 6, 2
 NORMS = {
@@ -52,7 +53,7 @@ def network(norm):
 def errors_while_learning(norm, batch_size, train, test, epochs, lr=0.1):
     """Return the error on the test digits after each epoch; the learning rate is in proportion to the batch."""
     net, rng, errors = network(norm), np.random.default_rng(0), []
-    steps, lr = epochs * len(train) // batch_size, lr * batch_size / 32
+    steps, lr = epochs * -(-len(train) // batch_size), lr * batch_size / 32
     optimizer = SGD(net.train(0).parameters(), lr, momentum=0.9, weight_decay=5e-4)
     for state in training_steps(net, train, optimizer, batch_size=batch_size, rng=rng, schedule=cosine(lr, steps)):
         if state.step and not len(state.left):
@@ -128,11 +129,13 @@ def on_screen(n, c, p):
 
 
 def check(result):
-    planes = {"Batch norm": N, "Layer norm": C, "Instance norm": 1, "Group norm, 2 groups": C // 2}
-    right = sum(int(result["shares"][name].sum()) == count * HW * HW for name, count in planes.items())
+    whole, one = slice(None), slice(1)
+    sets = {"Batch norm": (whole, one), "Layer norm": (one, whole), "Instance norm": (one, one),
+            "Group norm, 2 groups": (one, slice(C // 2))}
+    right = sum(mask[sets[name]].all() and mask.sum() == mask[sets[name]].size for name, mask in result["shares"].items())
     last = {key: errors[-1] for key, errors in result["curves"].items()}
     *same, (what, moved) = result["identities"].items()
-    return [Check("norms whose output depends on as many numbers as the slide says", right, at_least=4),
+    return [Check("norms whose output depends on the numbers that the slide says", int(right), at_least=4),
             *(Check(name, difference, at_most=1e-9) for name, difference in same),
             Check(what, moved, at_least=0.1),
             Check("batch norm: error with batches of 2 / of 32", last["batch norm", 2] / last["batch norm", 32], at_least=1.5),

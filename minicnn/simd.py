@@ -68,11 +68,6 @@ def choose(condition, a, b):
     return np.where(condition, a, b)
 
 
-def zeros():
-    """Return LANES zeros in float64, for sums to begin with."""
-    return np.zeros(LANES)
-
-
 def widen(vector):
     """Return the numbers, floats, as float64."""
     return vector.astype(np.float64)
@@ -161,11 +156,6 @@ def _gather2_compiled(array, rows):
 @overload(choose)
 def _choose_compiled(condition, a, b):
     return lambda condition, a, b: _choose(condition, a, b)
-
-
-@overload(zeros)
-def _zeros_compiled():
-    return lambda: _zeros()
 
 
 @overload(widen)
@@ -274,13 +264,6 @@ def _gather2(typing, array, rows):
 @intrinsic
 def _choose(typing, condition, a, b):
     return a(condition, a, b), lambda context, builder, signature, args: builder.select(*args)
-
-
-@intrinsic
-def _zeros(typing):
-    def code(context, builder, signature, args):
-        return ir.Constant(context.get_value_type(signature.return_type), [0.0] * LANES)
-    return Vector(types.float64)(), code
 
 
 @intrinsic

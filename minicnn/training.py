@@ -12,15 +12,13 @@ needs to go on as if nothing had happened.
 """
 import json
 import os
-import zipfile
-import zlib
 from dataclasses import dataclass
 
 import numpy as np
 
 from . import ops
 from .data import batches, normalize
-from .errors import MinicnnError, SettingError, TrainingError, WeightsError
+from .errors import SettingError, TrainingError, WeightsError
 from .files import replacing
 from .tape import no_grad
 
@@ -55,7 +53,8 @@ def training_steps(net, pictures, optimizer, *, batch_size, rng, schedule=None, 
 
     pictures: see data.Pictures. rng: a Generator, which moves on. schedule: learning rate of a step (default: the optimiser's).
     augment: see data.py. start: the state that load_checkpoint returned. last_good: how an error calls the last checkpoint.
-    take_step: what is done with a batch; if the network takes something else than pictures, take_step.inputs(x) is that.
+    take_step(net, optimizer, x, labels) does what is done with a batch, and returns (loss, accuracy); if the network takes
+    something else than pictures x, take_step.inputs(x) is that.
     Raises TrainingError when the loss is no number.
     """
     if not isinstance(rng, np.random.Generator):
@@ -88,7 +87,7 @@ def _first_odd_layer(net, x):
                     return f"the first layer with such numbers is {name!r}, in its {key}"
             if not np.isfinite(out.data).all():
                 return f"the first layer with such numbers is {name!r}, in its outputs"
-    return "no layer's output is to blame, so look at the labels"
+    return "no layer's output is to blame, so look at the labels, and at the other networks if there are some"
 
 
 def accuracy(net, pictures, batch_size=100):
@@ -102,46 +101,65 @@ def accuracy(net, pictures, batch_size=100):
 
 
 # --- checkpoints ------------------------------------------------------------------------------------------------------
-def save_checkpoint(path, net, optimizer, rng, state, others=()):
-    """Write all that a run needs to go on to an .npz file, whole or not at all; `others`: more pairs (network, optimiser)."""
-    arrays, about = {}, {"step": state.step, "epoch": state.epoch, "rng": rng.bit_generator.state}
+def save_checkpoint(path, net, optimizer, rng, state, others=(), run=None):
+    """Write all that a run needs to go on to an .npz file, whole or not at all.
+
+    others: more pairs (network, optimiser) that are trained. run: what else it depends on, such as its seed, a dict for JSON.
+    """
+    arrays = {"left": state.left}
     for number, (its, own) in enumerate([(net, optimizer), *others]):
         arrays |= {f"{number}/weights/{name}": p.data for name, p in its.parameters().items()}
         arrays |= {f"{number}/buffers/{name}": a for name, a in its.buffers().items()}
         arrays |= {f"{number}/optimizer/{name}": a for name, a in own.state().items()}
-    about["architectures"] = [its.architecture for its, _ in [(net, optimizer), *others]]
+    about = {"architectures": [its.architecture for its, _ in [(net, optimizer), *others]], "run": run, "step": state.step,
+             "epoch": state.epoch, "rng": rng.bit_generator.state}
     with replacing(os.fspath(path)) as temporary, open(temporary, "wb") as file:
-        np.savez(file, about=np.frombuffer(json.dumps(about).encode(), np.uint8), left=state.left, **arrays)
+        np.savez(file, about=np.frombuffer(json.dumps(about).encode(), np.uint8), **arrays)
         file.flush()
         os.fsync(file.fileno())
 
 
-def load_checkpoint(path, net, optimizer, rng, others=()):
+def load_checkpoint(path, net, optimizer, rng, others=(), run=None):
     """Put a checkpoint's weights, statistics, optimisers and random state in place; return where the run was.
 
-    Raises WeightsError if the file is damaged or of another network.
+    Raises WeightsError if the file is damaged, or of another network or run; then nothing has changed.
     """
+    models, path = [(net, optimizer), *others], os.fspath(path)
+    given, start, random_state, arrays = _read_checkpoint(path)
+    wanted = [[its.architecture for its, _ in models], run]
+    if given != wanted:
+        raise WeightsError(f"{path!r} is a checkpoint of {given}, not of {wanted}; go on with the same settings, or remove it")
+    own = {}
+    for number, (its, its_optimizer) in enumerate(models):
+        own |= {f"{number}/weights/{name}": p.data for name, p in its.parameters().items()}
+        own |= {f"{number}/buffers/{name}": array for name, array in its.buffers().items()}
+        own |= {f"{number}/optimizer/{name}": array for name, array in its_optimizer.state().items()}
+    odd = sorted(set(own) ^ set(arrays)) or [name for name, array in own.items() if array.shape != arrays[name].shape or
+                                             array.dtype != arrays[name].dtype or not np.isfinite(arrays[name]).all()]
+    if odd:
+        raise WeightsError(f"{path!r} does not fit the networks and optimisers that it is for, or holds numbers that are none: "
+                           f"{odd[0]!r}; remove it to begin anew")
+    for number, (its, its_optimizer) in enumerate(models):
+        for name, parameter in its.train().parameters().items():
+            parameter.data[...] = arrays[f"{number}/weights/{name}"]
+        for name, array in its.buffers().items():
+            array[...] = arrays[f"{number}/buffers/{name}"]
+        its_optimizer.load_state({name: arrays[f"{number}/optimizer/{name}"] for name in its_optimizer.state()})
+    rng.bit_generator.state = random_state
+    return start
+
+
+def _read_checkpoint(path):
+    """Return (architectures and run, where the run was, state of the random numbers, arrays by name) of a file."""
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-        about = json.loads(arrays.pop("about").tobytes())
-        models = [(net, optimizer), *others]
-        own, given = ", ".join(its.architecture for its, _ in models), ", ".join(map(str, about["architectures"]))
-        if own != given:
-            raise WeightsError(f"{os.fspath(path)!r} is a checkpoint of {given}, not of {own}; remove it to begin anew")
-        for number, (its, its_optimizer) in enumerate(models):
-            parts = {part: {name[len(f"{number}/{part}/"):]: a for name, a in arrays.items()
-                            if name.startswith(f"{number}/{part}/")} for part in ("weights", "buffers", "optimizer")}
-            if set(parts["weights"]) != set(its.parameters()) or set(parts["buffers"]) != set(its.buffers()):
-                raise WeightsError(f"{os.fspath(path)!r} holds other layers than {its.architecture} has; remove it to begin anew")
-            for name, parameter in its.parameters().items():
-                parameter.data[...] = parts["weights"][name]
-            for name, array in its.buffers().items():
-                array[...] = parts["buffers"][name]
-            its_optimizer.load_state(parts["optimizer"])
-        rng.bit_generator.state = about["rng"]
-        return TrainingState(about["step"], about["epoch"], arrays["left"], START.loss, START.accuracy)
-    except MinicnnError:
-        raise
-    except (OSError, ValueError, LookupError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise WeightsError(f"{os.fspath(path)!r} is no whole checkpoint ({error}); remove it to begin anew") from None
+        about, left = json.loads(arrays.pop("about").tobytes()), arrays.pop("left")
+        np.random.default_rng(0).bit_generator.state = about["rng"]         # whether it can be one
+        start = TrainingState(int(about["step"]), int(about["epoch"]), left, START.loss, START.accuracy)
+        if left.ndim != 1 or left.dtype.kind != "i" or left.min(initial=0) < 0 or min(start.step, start.epoch) < 0:
+            raise ValueError("what is left of its epoch makes no sense")
+        return [about["architectures"], about["run"]], start, about["rng"], arrays
+    except Exception as error:          # whatever a damaged file leads to
+        raise WeightsError(f"{path!r} is no whole checkpoint ({type(error).__name__}: {str(error)[:200]}); remove it to begin "
+                           "anew") from None

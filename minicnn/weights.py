@@ -138,8 +138,9 @@ def find(name_or_path):
         raise UnknownNameError(f"the weights {name!r} are not here; "
                                f"run `python -m tools.get_weights {name}` to fetch them")
     if name in nets.NAMES:
-        raise UnknownNameError(f"there are no weights for {name!r} here; `python -m tools.get_weights --list` shows where there "
-                               f"are some, minicnn.build({name!r}) makes the network with random ones")
+        way = f"train_{name}` trains it" if name.endswith("_cifar10") else "get_weights --list` shows where there are some"
+        raise UnknownNameError(f"there are no weights for {name!r} here; `python -m tools.{way}, "
+                               f"minicnn.build({name!r}) makes the network with random ones")
     if found:
         raise unknown_name("weights file", name, found)
     raise UnknownNameError(f"there is no weights file named {name!r}, nor any other in "

@@ -49,7 +49,7 @@ def test_the_losses_are_those_of_the_formulas():
     parts = [((made - x) ** 2).mean(), ((features - seen["relu"].data) ** 2).mean() / (seen["relu"].data ** 2).mean(),
              softplus(-score["G"]).mean()]
     before = {name: p.data.copy() for name, p in step.encoder.parameters().items()}
-    judge_loss = [step.judged(given, seen["code"].data, real, training=False)[0].item()
+    judge_loss = [step.discriminate(given, seen["code"].data, real, training=False)[0].item()
                   for given, real in ((x, True), (made, False))]
     loss, right = step(generator, optimizer, x, None)
     np.testing.assert_allclose(step.parts, parts, rtol=1e-5)
@@ -63,9 +63,9 @@ def test_a_discriminator_that_is_far_ahead_waits():
     _, _, step = begin()
     x = np.random.default_rng(1).standard_normal((2, 3, 32, 32)).astype(np.float32)
     code, before = step.inputs(x), step.f.parameters()["fc/weight"].data.copy()
-    step.judge_step(x, x + 1, code, fooled=1e6)
+    step.discriminator_step(x, x + 1, code, fooled=1e6)
     assert np.array_equal(step.f.parameters()["fc/weight"].data, before)
-    step.judge_step(x, x + 1, code, fooled=1e-6)
+    step.discriminator_step(x, x + 1, code, fooled=1e-6)
     assert not np.array_equal(step.f.parameters()["fc/weight"].data, before)
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from minicnn.ops.gemm import DOTS, ROWS, dots, multiply
 from minicnn.simd import (LANES, choose, gather2, load, load_within, store, store_within, total, transpose, unzip2, unzip4, widen,
-                          zeros, zip2, zip4)
+                          zip2, zip4)
 
 every_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
@@ -95,7 +95,7 @@ def test_whole_numbers():
 def test_sums_in_float64(dtype):
     """0.1 in float32 is not 0.1 in float64: widened first, the digits of the product are all there."""
     def work(x, out):
-        store(out, (0,), zeros() + widen(load(x, 0)) * widen(load(x, 0)))
+        store(out, (0,), widen(load(x, 0)) * widen(load(x, 0)))
     x, out = same(work, np.full(LANES, 0.1, dtype), np.zeros(LANES))
     assert np.array_equal(out, x.astype(np.float64) ** 2)
 

@@ -1,5 +1,6 @@
 """Training: it learns, it goes on bit for bit wherever it was stopped, it says where numbers go wrong."""
 import importlib
+import json
 import os
 import signal
 import subprocess
@@ -112,18 +113,61 @@ def test_checkpoints_that_do_not_fit(tmp_path):
     path = tmp_path / "c.npz"
     save_checkpoint(path, net, optimizer, rng, START)
     whole = path.read_bytes()
-    with pytest.raises(WeightsError, match="of small, not of lenet"):
+    with pytest.raises(WeightsError, match="of .*small.*, not of .*lenet"):
         lenet = minicnn.build("lenet").train()
         load_checkpoint(path, lenet, SGD(lenet.parameters(), lr=1), rng)
-    with pytest.raises(SettingError, match="another optimiser"):
+    with pytest.raises(WeightsError, match="seed.*go on with the same settings"):
+        load_checkpoint(path, net, optimizer, rng, run={"seed": 1})
+    with pytest.raises(WeightsError, match="does not fit.*optimizer/mean"):
         load_checkpoint(path, net, Adam(net.parameters()), rng)
     other = Sequential({"fc": Linear(2, 2)}, "small").train()
-    with pytest.raises(WeightsError, match="other layers"):
-        load_checkpoint(path, other, SGD(other.parameters(), lr=1), rng)
+    with pytest.raises(WeightsError, match="does not fit"):
+        load_checkpoint(path, other, SGD(other.parameters(), lr=1, momentum=0.9), rng)
     for content in (b"", b"no zip", whole[:len(whole) // 2], whole[:-30]):
         path.write_bytes(content)
         with pytest.raises(WeightsError, match="no whole checkpoint"):
             load_checkpoint(path, net, optimizer, rng)
+
+
+@pytest.mark.parametrize("change, says", [
+    (lambda about, arrays: about.pop("architectures"), "no whole checkpoint"),
+    (lambda about, arrays: about.update(architectures="small"), "of .*small"),
+    (lambda about, arrays: about.update(step="x"), "no whole checkpoint"),
+    (lambda about, arrays: about.update(epoch=None), "no whole checkpoint"),
+    (lambda about, arrays: about["rng"].update(state={"state": -1, "inc": 5}), "no whole checkpoint"),
+    (lambda about, arrays: arrays.update(left=np.zeros((2, 2))), "no whole checkpoint.*left"),
+    (lambda about, arrays: arrays.update(left=np.array([-1])), "no whole checkpoint.*left"),
+    (lambda about, arrays: arrays.pop("0/weights/fc/bias"), "does not fit.*fc/bias"),
+    (lambda about, arrays: arrays.update({"0/weights/fc/bias": np.float32(1)}), "does not fit.*fc/bias"),
+    (lambda about, arrays: arrays.update({"0/weights/fc/bias": np.zeros(2, complex)}), "does not fit.*fc/bias"),
+    (lambda about, arrays: arrays.update({"0/buffers/bn1/running_var": np.full(6, np.nan, np.float32)}), "fit.*running_var"),
+])
+def test_a_checkpoint_that_was_changed_changes_nothing(tmp_path, change, says):
+    net, optimizer, rng = begin()
+    path = tmp_path / "c.npz"
+    save_checkpoint(path, net, optimizer, rng, START)
+    with np.load(path) as file:
+        arrays = dict(file)
+    about = json.loads(arrays.pop("about").tobytes())
+    change(about, arrays)
+    np.savez(path, about=np.frombuffer(json.dumps(about).encode(), np.uint8), **arrays)
+    other, optimizer, rng = begin(seed=8)
+    other.eval().initialise(8)
+    before = everything(other, optimizer)
+    with pytest.raises(WeightsError, match=says):
+        load_checkpoint(path, other, optimizer, rng)
+    assert same(everything(other, optimizer), before)
+
+
+def test_a_network_in_eval_mode_goes_on_too(tmp_path):
+    net, optimizer, rng = begin()
+    save_checkpoint(tmp_path / "c.npz", net, optimizer, rng, START, run={"seed": 0})
+    net.eval()
+    assert load_checkpoint(tmp_path / "c.npz", net, optimizer, rng, run={"seed": 0}).step == 0
+
+
+def test_the_random_numbers_have_to_move_on():
+    net, optimizer, _ = begin()
     with pytest.raises(SettingError, match="default_rng"):
         next(training_steps(net, bars(), optimizer, batch_size=2, rng=0))
 
@@ -174,28 +218,34 @@ def test_twenty_steps_of_vgg_cifar10_have_torchs_losses_and_gradients(data_dir, 
 
 # --- the recipes of tools/train_*.py ----------------------------------------------------------------------------------
 RECIPES = sorted(path.stem for path in (ROOT / "tools").glob("train_*.py"))
-SHIPPED = {"train_lenet_mnist": 0.992, "train_vgg_cifar10": 0.88, "train_convnetjs_cifar10": 0.75, "train_allcnn_cifar10": 0.84}
+SHIPPED = {"train_lenet_mnist": [0.992], "train_vgg_cifar10": [0.89, 0.88], "train_convnetjs_cifar10": [0.75, 0.75],
+           "train_allcnn_cifar10": [0.84, 0.84]}        # least accuracy on each of the recipe's test sets
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_takes_steps(name):
+    from tools.training import schedule
     recipe, rng = importlib.import_module(f"tools.{name}").RECIPE, np.random.default_rng(0)
     assert f"train_{recipe.name}" == name
+    for epochs in (1, recipe.epochs):
+        assert 0 < schedule(recipe, epochs, 100)(50) <= recipe.lr
     net = minicnn.build(recipe.architecture, rng=0).train(rng)
+    if recipe.begin:
+        recipe.begin(net.parameters())
     size, channels = net.preprocessing.size, len(net.preprocessing.mean)
     pictures = Pictures(rng.integers(0, 256, (6, channels, size, size), np.uint8), np.arange(6), tuple("0123456789"))
     own = {"take_step": recipe.take_step(0)} if recipe.take_step else {}
-    states = list(islice(training_steps(net, pictures, recipe.optimizer(net.parameters()), batch_size=3, rng=rng,
+    states = list(islice(training_steps(net, pictures, recipe.optimizer(net.parameters(), 1e-3), batch_size=3, rng=rng,
                                         augment=recipe.augment, **own), 4))
     assert [s.epoch for s in states] == [0, 1, 1, 2] and all(np.isfinite(s.loss) for s in states[1:])
 
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_the_shipped_weights_are_as_good_as_they_say(name, data_dir):
-    """On 1,000 pictures of those that weights/README.md gives the accuracy for."""
     recipe = importlib.import_module(f"tools.{name}").RECIPE
     _, tests, _ = recipe.data(str(data_dir))
-    assert accuracy(minicnn.load(recipe.name), list(tests.values())[-1][:1000]) >= SHIPPED[name]
+    for pictures, least in zip(tests.values(), SHIPPED[name], strict=True):
+        assert accuracy(minicnn.load(recipe.name), pictures) >= least
 
 
 def test_the_measure_of_the_generator_is_the_mean_signal_to_noise_ratio():
@@ -217,7 +267,7 @@ from minicnn.optim import SGD
 from tools.training import Recipe, main
 recipe = Recipe("bars", "lenet", lambda folder: (t.digits(), {{"digits": t.digits(40)}}, "none"), epochs=14, batch_size=32,
                 lr=0.02, augment=shifted(2), options=(("classes", 10),),
-                optimizer=lambda p: SGD(p, lr=0.02, momentum=0.9))
+                optimizer=lambda p, lr: SGD(p, lr, momentum=0.9))
 sys.exit(main(recipe, sys.argv[1:]))
 """
 

@@ -8,7 +8,8 @@ ROOT = Path(__file__).parent.parent
 
 
 def main():
-    processes = str(min(4, os.cpu_count() or 1))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    processes = str(min(4, cores))
     for command in (["flake8", "minicnn", "lectures", "tools", "tests"],
                     ["pytest", "-q", "-n", processes, "--dist", "worksteal", "--durations=10", *sys.argv[1:]]):
         print("+ " + " ".join(command), flush=True)

@@ -8,10 +8,10 @@ from .training import Recipe, cifar10_parts, main
 
 
 def begin(parameters):
-    """Make the first weights small, and the biases 0.1, as in the demo, so that no ReLU is dead.
+    """Make the first weights small, and the biases of the convolutions 0.1.
 
-    There is so little fine noise in photographs that nothing tells filters to lose theirs: large first weights would be seen in
-    the trained ones for ever.
+    Photographs hold little fine detail, so that gradients hardly touch the fine noise of a random filter; small first weights
+    keep it invisible. The biases are the demo's: no ReLU is dead at first.
     """
     for name, parameter in parameters.items():
         if name.endswith("/weight"):
@@ -24,7 +24,7 @@ def begin(parameters):
 # become smaller and smaller, for with pictures four at a time the weights would jump about for ever.
 RECIPE = Recipe(name="convnetjs_cifar10", architecture="convnetjs_cifar10", data=cifar10_parts, epochs=30, batch_size=4, lr=1.0,
                 augment=in_turn(flipped, cropped(2)), begin=begin,
-                optimizer=lambda parameters: Adadelta(parameters, lr=1.0, rho=0.95, eps=1e-8, weight_decay=1e-4 / 4))
+                optimizer=lambda parameters, lr: Adadelta(parameters, lr, rho=0.95, eps=1e-8, weight_decay=1e-4 / 4))
 
 if __name__ == "__main__":
     sys.exit(main(RECIPE))

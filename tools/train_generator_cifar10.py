@@ -13,7 +13,7 @@ from minicnn.files import replacing
 from minicnn.optim import Adam
 from minicnn.visualize.deep_generator import GeneratorStep
 
-from .training import Recipe, cifar10_parts, main
+from .training import Recipe, beside, cifar10_parts, main
 
 CODE, FEATURES = "relu5", "relu3_2"
 
@@ -27,28 +27,32 @@ def codes(pictures):
 
 
 def psnr(net, pictures):
-    """Return the mean peak signal-to-noise ratio of pictures painted from their codes: -10 log10 of the mean square, in dB."""
-    spec, mean_squares = net.preprocessing, []
+    """Return the mean peak signal-to-noise ratio of pictures painted from their codes, in dB.
+
+    PSNR = -10 log10 of the mean squared difference of pixels in 0..1, what is painted not clipped; the mean over the pictures.
+    """
+    spec, found, mean_squares = net.eval().preprocessing, codes(pictures), []
     scale = np.array(spec.std, np.float32)[:, None, None]
     with minicnn.no_grad():
-        for (images, _), code in zip(batches(pictures, 100), np.array_split(codes(pictures), -(-len(pictures) // 100))):
-            difference = scale * (net(code).data - normalize(images, spec))
+        for start in range(0, len(pictures), 100):
+            some = slice(start, start + 100)
+            difference = scale * (net(found[some]).data - normalize(pictures.images[some], spec))
             mean_squares.append((difference ** 2).mean(axis=(1, 2, 3)))
     return float((-10 * np.log10(np.concatenate(mean_squares))).mean())
 
 
 def write_statistics(pictures, out):
     """Write beside the weights what the codes of pictures are like."""
-    of, path = codes(pictures), out.with_name(f"{out.stem}_codes.npz")
-    class_mean = np.stack([of[pictures.labels == label].mean(axis=0) for label in range(len(pictures.classes))])
-    with replacing(str(path)) as temporary, open(temporary, "wb") as file:
-        np.savez(file, mean=of.mean(axis=0), std=of.std(axis=0), largest=of.max(axis=0), class_mean=class_mean)
+    found = codes(pictures)
+    class_mean = np.stack([found[pictures.labels == label].mean(axis=0) for label in range(len(pictures.classes))])
+    with replacing(str(beside(out))) as temporary, open(temporary, "wb") as file:
+        np.savez(file, mean=found.mean(axis=0), std=found.std(axis=0), largest=found.max(axis=0), class_mean=class_mean)
 
 
 RECIPE = Recipe(name="generator_cifar10", architecture="generator_cifar10", data=cifar10_parts, epochs=10, batch_size=64, lr=1e-3,
                 warmup=0.2, augment=flipped, measure=psnr, unit="{:.2f} dB", after=write_statistics,
                 take_step=lambda seed: GeneratorStep(minicnn.load("vgg_cifar10"), CODE, FEATURES, (1.0, 1.0, 0.05), seed),
-                optimizer=lambda parameters: Adam(parameters, lr=1e-3, betas=(0.5, 0.999)))
+                optimizer=lambda parameters, lr: Adam(parameters, lr, betas=(0.5, 0.999)))
 
 if __name__ == "__main__":
     sys.exit(main(RECIPE))

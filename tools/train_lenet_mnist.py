@@ -15,7 +15,7 @@ def data(folder):
 
 RECIPE = Recipe(name="lenet_mnist", architecture="lenet", data=data, epochs=12, batch_size=64, lr=0.02, warmup=0.2,
                 augment=shifted(2),
-                optimizer=lambda parameters: SGD(parameters, lr=0.02, momentum=0.9, nesterov=True, weight_decay=5e-4))
+                optimizer=lambda parameters, lr: SGD(parameters, lr, momentum=0.9, nesterov=True, weight_decay=5e-4))
 
 if __name__ == "__main__":
     sys.exit(main(RECIPE))

@@ -34,7 +34,7 @@ class Recipe:
     name: str
     architecture: str
     data: object
-    optimizer: object           # a function of net.parameters()
+    optimizer: object           # a function of (net.parameters(), lr)
     epochs: int
     batch_size: int
     lr: float                   # the highest; it follows minicnn.optim.cosine
@@ -42,7 +42,7 @@ class Recipe:
     augment: object = None
     options: tuple = ()         # of minicnn.build, as pairs
     begin: object = None        # called with the parameters, to change the first weights in place
-    take_step: object = None    # a function of the seed: returns training_steps' take_step, with `models`, more that it trains
+    take_step: object = None    # a function of the seed; returns training_steps' take_step, with `models`, more that it trains
     after: object = None        # called with (train, path of the weights) at the end, for what belongs beside them
     measure: object = accuracy  # what is reported: a number of (net, pictures)
     unit: str = "{:.2%}"
@@ -88,24 +88,27 @@ def run(recipe, train, tests, epochs, seed, out, licence="", fresh=False):
     rng, net = np.random.default_rng(seed), minicnn.build(recipe.architecture, rng=seed, **dict(recipe.options))
     if "classes" in net.options:
         net.classes = train.classes
-    checkpoint, optimizer = out.with_suffix(".checkpoint.npz"), recipe.optimizer(net.train(rng).parameters())
+    checkpoint, optimizer = out.with_suffix(".checkpoint.npz"), recipe.optimizer(net.train(rng).parameters(), recipe.lr)
     if recipe.begin:
         recipe.begin(net.parameters())
     take_step = recipe.take_step(seed) if recipe.take_step else training_step
     others, start = getattr(take_step, "models", ()), START
+    about = {"recipe": recipe.name, "seed": seed, "epochs": epochs, "batch_size": recipe.batch_size, "lr": recipe.lr,
+             "pictures": len(train)}
     if fresh:
         checkpoint.unlink(missing_ok=True)
     if checkpoint.exists():
-        start = load_checkpoint(checkpoint, net, optimizer, rng, others)
+        start = load_checkpoint(checkpoint, net, optimizer, rng, others, about)
         print(f"{recipe.name}: going on after epoch {start.epoch}, step {start.step}", file=sys.stderr)
-    for path in (out, checkpoint):              # of a run that was killed while it wrote
+    for path in (out, checkpoint, beside(out)):         # of a run that was killed while it wrote
         remove_leftovers(path)
     per_epoch = math.ceil(len(train) / recipe.batch_size)
-    schedule = cosine(recipe.lr, epochs * per_epoch, int(recipe.warmup * per_epoch))
-    steps = training_steps(net, train, optimizer, batch_size=recipe.batch_size, rng=rng, schedule=schedule,
+    steps = training_steps(net, train, optimizer, batch_size=recipe.batch_size, rng=rng,
+                           schedule=schedule(recipe, epochs, per_epoch),
                            augment=recipe.augment, start=start, last_good=checkpoint, take_step=take_step)
     began = time.time()
-    _steps(recipe.name, steps, epochs, per_epoch, lambda state: save_checkpoint(checkpoint, net, optimizer, rng, state, others))
+    _steps(recipe.name, steps, epochs, per_epoch,
+           lambda state: save_checkpoint(checkpoint, net, optimizer, rng, state, others, about))
     found = report(recipe, net, tests)
     net.provenance = {
         "source": f"trained by python -m tools.train_{recipe.name} --epochs {epochs} --seed {seed}", "licence": licence,
@@ -115,6 +118,16 @@ def run(recipe, train, tests, epochs, seed, out, licence="", fresh=False):
         recipe.after(train, out)
     checkpoint.unlink(missing_ok=True)
     print(f"{out.name}: {out.stat().st_size / 1e6:.1f} MB, {(time.time() - began) / 60:.1f} minutes in this run")
+
+
+def schedule(recipe, epochs, per_epoch):
+    """Return the learning rate of each step: a rise and half a cosine, stretched to the epochs that are wanted."""
+    return cosine(recipe.lr, epochs * per_epoch, int(recipe.warmup * epochs / recipe.epochs * per_epoch))
+
+
+def beside(out):
+    """Return the path of what a recipe's `after` may write beside the weights."""
+    return out.with_name(f"{out.stem}_codes.npz")
 
 
 def _steps(name, steps, epochs, per_epoch, save):

@@ -1,7 +1,7 @@
 """A generator: from the code in which a network describes a picture back to the picture (Dosovitskiy and Brox 2016)."""
 from .. import ops
-from ..images import Preprocessing
 from ..nn import ConvTranspose2d, Function, LeakyReLU, Linear, Network
+from .allcnn import UNIT
 
 # (filters, kernel, stride, padding) of deconv1, deconv2, ...: 4 x 4 -> 8 x 8 -> 16 x 16 -> 32 x 32 by kernels of 4, between 3
 CIFAR = [(128, 4, 2, 1), (96, 3, 1, 1), (64, 4, 2, 1), (64, 3, 1, 1), (32, 4, 2, 1), (3, 3, 1, 1)]
@@ -11,10 +11,9 @@ def generator_cifar10():
     """From relu5 of vgg_cifar10, (N, 256), to pictures as vgg_cifar10 takes them, (N, 3, 32, 32); 1,134,051 parameters.
 
     The published one for CaffeNet's fc6 in small: linear layers, then transposed convolutions, leaky ReLUs between, none at the
-    end.
+    end. Its preprocessing is that of what comes out: net.deprocess makes the picture.
     """
-    net = Network("generator_cifar10", preprocessing=Preprocessing(
-        size=32, resize=None, scale=1 / 255, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25)))
+    net = Network("generator_cifar10", preprocessing=UNIT)
     for number, (inputs, outputs) in enumerate(((256, 256), (256, 128 * 4 * 4)), start=1):
         net.add(f"fc{number}", Linear(inputs, outputs))
         net.add(f"relu_fc{number}", LeakyReLU(0.3))
@@ -22,7 +21,7 @@ def generator_cifar10():
     channels = 128
     for number, (filters, kernel, stride, padding) in enumerate(CIFAR, start=1):
         net.add(f"deconv{number}", ConvTranspose2d(channels, filters, kernel, stride, padding))
-        if filters != 3:
+        if number < len(CIFAR):
             net.add(f"relu{number}", LeakyReLU(0.3))
         channels = filters
     return net

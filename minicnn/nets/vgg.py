@@ -2,6 +2,7 @@
 from ..images import Preprocessing
 from ..nn import BatchNorm2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, Network, ReLU
 from .alexnet import add_classifier
+from .allcnn import UNIT
 
 FILTERS = (64, 128, 256, 512, 512)      # of the five blocks; between them 2x2 pooling
 
@@ -33,10 +34,9 @@ def _vgg(name, depths, classes):
 def vgg_cifar10(classes=10):
     """Four blocks of two 3x3 convolutions (32, 64, 128, 192 filters) for 32 x 32 pictures, a code of 256 in relu5, the scores.
 
-    With batch norm, which VGG did not know yet; 1,040,618 parameters. Pixels / 255, minus 0.5, by 0.25.
+    With batch norm, which VGG did not know yet; 1,040,618 parameters. Pixels (v / 255 - 0.5) / 0.25.
     """
-    net = Network("vgg_cifar10", options={"classes": classes},
-                  preprocessing=Preprocessing(size=32, resize=None, scale=1 / 255, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25)))
+    net = Network("vgg_cifar10", UNIT, options={"classes": classes})
     channels = 3
     for block, filters in enumerate((32, 64, 128, 192), start=1):
         for number in (1, 2):

@@ -31,7 +31,7 @@ from numba import prange
 from ..backend import pick
 from ..errors import ShapeError
 from ..jit import jit
-from ..simd import LANES, load, total, widen, zeros
+from ..simd import LANES, load, load_within, total, widen
 from .op import shape_of
 
 
@@ -74,9 +74,15 @@ def normalize_backward_ref(dy, x, mean, var, eps, weight, shift, stretch):
 
 
 @numba.njit
+def _zeros(row):
+    """Return LANES zeros in float64, for sums to begin with: a vector of the row's first 0 numbers."""
+    return widen(load_within(row, (0,), 0))
+
+
+@numba.njit
 def _deviations(row, mean):
     """Return the sums of (x - mean) and of (x - mean)^2 over a plane, in float64; vectors, so that the order is fixed."""
-    sums = squares = zeros()
+    sums = squares = _zeros(row)
     whole = len(row) // LANES * LANES
     for i in range(0, whole, LANES):
         difference = widen(load(row, i)) - mean
@@ -91,7 +97,7 @@ def _deviations(row, mean):
 @numba.njit
 def _dots(dy, row, mean):
     """Return the sums of dy and of dy (x - mean) over a plane, in float64."""
-    sums = products = zeros()
+    sums = products = _zeros(row)
     whole = len(row) // LANES * LANES
     for i in range(0, whole, LANES):
         gradient = widen(load(dy, i))
