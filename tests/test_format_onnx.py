@@ -246,11 +246,11 @@ BAD = {
 @pytest.mark.parametrize("name", BAD)
 def test_refused(name):
     fields, says = BAD[name]
-    began = time.monotonic()
+    began = time.process_time()
     onnx.recognises(source(fields))
     with pytest.raises(WeightsError) as caught:
         read(fields)
-    assert str(caught.value).startswith(says) and len(str(caught.value)) < 400 and time.monotonic() - began < 2
+    assert str(caught.value).startswith(says) and len(str(caught.value)) < 400 and time.process_time() - began < 2
 
 
 def test_damaged_halves_are_noticed_when_they_are_read():
