@@ -1,4 +1,4 @@
-"""Train All-CNN-C at half width on CIFAR-10: `python -m tools.train_allcnn_cifar10`, an hour and a half on two cores."""
+"""Train All-CNN-C at half width on CIFAR-10: `python -m tools.train_allcnn_cifar10`."""
 import sys
 
 from minicnn.data import cropped, flipped, in_turn

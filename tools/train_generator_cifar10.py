@@ -1,4 +1,4 @@
-"""Train a generator from vgg_cifar10's code to pictures: `python -m tools.train_generator_cifar10`, an hour on two cores.
+"""Train a generator from vgg_cifar10's code to pictures: `python -m tools.train_generator_cifar10`.
 
 Beside the weights lies generator_cifar10_codes.npz, what codes of pictures are like: `mean`, `std` and `largest` (256,) over the
 training pictures, `class_mean` (10, 256) over those of a class.
@@ -9,11 +9,11 @@ import numpy as np
 
 import minicnn
 from minicnn.data import batches, flipped, normalize
-from minicnn.files import replacing
+from minicnn.files import remove_leftovers, replacing
 from minicnn.optim import Adam
 from minicnn.visualize.deep_generator import GeneratorStep
 
-from .training import Recipe, beside, cifar10_parts, main
+from .training import Recipe, cifar10_parts, main
 
 CODE, FEATURES = "relu5", "relu3_2"
 
@@ -43,9 +43,10 @@ def psnr(net, pictures):
 
 def write_statistics(pictures, out):
     """Write beside the weights what the codes of pictures are like."""
-    found = codes(pictures)
+    found, path = codes(pictures), out.with_name(f"{out.stem}_codes.npz")
     class_mean = np.stack([found[pictures.labels == label].mean(axis=0) for label in range(len(pictures.classes))])
-    with replacing(str(beside(out))) as temporary, open(temporary, "wb") as file:
+    remove_leftovers(path)
+    with replacing(str(path)) as temporary, open(temporary, "wb") as file:
         np.savez(file, mean=found.mean(axis=0), std=found.std(axis=0), largest=found.max(axis=0), class_mean=class_mean)
 
 

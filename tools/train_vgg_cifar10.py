@@ -1,4 +1,4 @@
-"""Train a small VGG with batch norm on CIFAR-10: `python -m tools.train_vgg_cifar10`, an hour and a half on two cores."""
+"""Train a small VGG with batch norm on CIFAR-10: `python -m tools.train_vgg_cifar10`, one to two and a half hours."""
 import sys
 
 from minicnn.data import cropped, flipped, in_turn

@@ -100,7 +100,7 @@ def run(recipe, train, tests, epochs, seed, out, licence="", fresh=False):
     if checkpoint.exists():
         start = load_checkpoint(checkpoint, net, optimizer, rng, others, about)
         print(f"{recipe.name}: going on after epoch {start.epoch}, step {start.step}", file=sys.stderr)
-    for path in (out, checkpoint, beside(out)):         # of a run that was killed while it wrote
+    for path in (out, checkpoint):              # of a run that was killed while it wrote
         remove_leftovers(path)
     per_epoch = math.ceil(len(train) / recipe.batch_size)
     steps = training_steps(net, train, optimizer, batch_size=recipe.batch_size, rng=rng,
@@ -123,11 +123,6 @@ def run(recipe, train, tests, epochs, seed, out, licence="", fresh=False):
 def schedule(recipe, epochs, per_epoch):
     """Return the learning rate of each step: a rise and half a cosine, stretched to the epochs that are wanted."""
     return cosine(recipe.lr, epochs * per_epoch, int(recipe.warmup * epochs / recipe.epochs * per_epoch))
-
-
-def beside(out):
-    """Return the path of what a recipe's `after` may write beside the weights."""
-    return out.with_name(f"{out.stem}_codes.npz")
 
 
 def _steps(name, steps, epochs, per_epoch, save):
