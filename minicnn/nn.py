@@ -64,17 +64,18 @@ class Conv2d(Layer):
 class ConvTranspose2d(Layer):
     """ops.conv_transpose2d with `weight` (in_channels, out_channels / groups, KH, KW) and `bias` (out_channels,)."""
 
-    def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0, output_padding=0, groups=1):
+    def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0, output_padding=0, groups=1, bias=True):
         super().__init__()
         kernel = pair("ConvTranspose2d", "kernel_size", kernel_size, 1)
         self.settings = dict(stride=stride, padding=padding, output_padding=output_padding, groups=groups)
         strides = pair("ConvTranspose2d", "stride", stride, 1)
         self.fan_in = max(1, in_channels // groups * kernel[0] * kernel[1] // (strides[0] * strides[1]))
         self.parameters["weight"] = Tensor(np.zeros((in_channels, out_channels // groups, *kernel), np.float32))
-        self.parameters["bias"] = Tensor(np.zeros(out_channels, np.float32))
+        if bias:
+            self.parameters["bias"] = Tensor(np.zeros(out_channels, np.float32))
 
     def __call__(self, x):
-        return ops.conv_transpose2d(x, self.parameters["weight"], self.parameters["bias"], **self.settings)
+        return ops.conv_transpose2d(x, self.parameters["weight"], self.parameters.get("bias"), **self.settings)
 
 
 class Linear(Layer):

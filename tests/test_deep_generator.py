@@ -1,4 +1,5 @@
 """The deep generator: its losses by hand, and that it learns to paint what a code describes."""
+import copy
 from itertools import islice
 
 import numpy as np
@@ -22,7 +23,7 @@ def encoder():
 
 def begin(seed=0, lr=1e-3):
     generator = minicnn.build("generator_cifar10", rng=seed).train()
-    return generator, Adam(generator.parameters(), lr=lr), GeneratorStep(encoder(), "code", "relu", WEIGHTS, seed)
+    return generator, Adam(generator.parameters(), lr=lr), GeneratorStep(encoder(), "code", "relu", WEIGHTS, np.random.default_rng(seed))
 
 
 def pictures(count=12):
@@ -33,8 +34,24 @@ def pictures(count=12):
     return Pictures(images, np.zeros(count, np.int64), ("squares",))
 
 
-def softplus(x):
-    return np.log1p(np.exp(x))
+def judged(step, x, code, rng=None):
+    """-log of (D, 1 - D) by hand: averages over places, all layers one after the other; dropout's masks come from `rng`."""
+    def dropped(x):
+        return x if rng is None else x * (rng.random(x.shape, dtype=np.float32) >= 0.5) * 2
+    weights = {f"{part}/{name}": p.data for part, net in zip("fgh", (step.f, step.g, step.h))
+               for name, p in net.parameters().items()}
+
+    def linear(layer, x):
+        return x @ weights[f"{layer}/weight"].T + weights[f"{layer}/bias"]
+
+    def leaky(x):
+        return np.where(x > 0, x, 0.2 * x)
+    with minicnn.no_grad():
+        maps = step.f.activations(x, upto="relu3")["relu3"].data
+    asked = leaky(linear("g/fc2", leaky(linear("g/fc1", code))))
+    both = dropped(np.concatenate([maps.mean(axis=(2, 3)), asked], axis=1))
+    two = linear("h/fc7", dropped(leaky(linear("h/fc6", both))))
+    return np.log(np.exp(two).sum(axis=1)) - two[:, 1], np.log(np.exp(two).sum(axis=1)) - two[:, 0]
 
 
 def test_the_losses_are_those_of_the_formulas():
@@ -44,35 +61,34 @@ def test_the_losses_are_those_of_the_formulas():
         seen = step.encoder.activations(x)
         made = generator(seen["code"].data).data
         features = step.encoder.activations(made)["relu"].data
-        asked = step.g(seen["code"].data).data
-        score = {what: (step.f(given).data * asked).mean(axis=1) for what, given in (("x", x), ("G", made))}
+    code = seen["code"].data
     parts = [((made - x) ** 2).mean(), ((features - seen["relu"].data) ** 2).mean() / (seen["relu"].data ** 2).mean(),
-             softplus(-score["G"]).mean()]
+             judged(step, made, code)[0].mean()]
     before = {name: p.data.copy() for name, p in step.encoder.parameters().items()}
-    judge_loss = [step.discriminate(given, seen["code"].data, real, training=False)[0].item()
-                  for given, real in ((x, True), (made, False))]
+    judge_loss = [step.discriminate(given, code, real, training=False)[0].item() for given, real in ((x, True), (made, False))]
+    np.testing.assert_allclose(judge_loss, [judged(step, x, code)[0].mean(), judged(step, made, code)[1].mean()], rtol=1e-5)
+    rng = copy.deepcopy(step.rng)
+    wanted = [judged(step, x, code, rng), judged(step, made, code, rng)]
     loss, right = step(generator, optimizer, x, None)
     np.testing.assert_allclose(step.parts, parts, rtol=1e-5)
     np.testing.assert_allclose(loss, np.dot(parts, WEIGHTS), rtol=1e-5)
-    np.testing.assert_allclose(judge_loss, [softplus(-score["x"]).mean(), softplus(score["G"]).mean()], rtol=1e-5)
-    assert right == ((score["x"] > 0).mean() + (score["G"] <= 0).mean()) / 2
+    assert right == ((wanted[0][0] < wanted[0][1]).mean() + (wanted[1][0] >= wanted[1][1]).mean()) / 2
     assert all(np.array_equal(p.data, before[name]) for name, p in step.encoder.parameters().items())
 
 
 def test_a_discriminator_that_is_far_ahead_waits():
     _, _, step = begin()
     x = np.random.default_rng(1).standard_normal((2, 3, 32, 32)).astype(np.float32)
-    code, before = step.inputs(x), step.f.parameters()["fc/weight"].data.copy()
+    code, before = step.inputs(x), step.f.parameters()["conv3/weight"].data.copy()
     step.discriminator_step(x, x + 1, code, fooled=1e6)
-    assert np.array_equal(step.f.parameters()["fc/weight"].data, before)
+    assert np.array_equal(step.f.parameters()["conv3/weight"].data, before)
     step.discriminator_step(x, x + 1, code, fooled=1e-6)
-    assert not np.array_equal(step.f.parameters()["fc/weight"].data, before)
+    assert not np.array_equal(step.f.parameters()["conv3/weight"].data, before)
 
 
 def test_it_learns_to_paint_and_goes_on_bit_for_bit(tmp_path):
-    settings = dict(batch_size=6, rng=np.random.default_rng(0))
     generator, optimizer, step = begin()
-    pixels = []
+    settings, pixels = dict(batch_size=6, rng=step.rng), []
     for state in islice(training_steps(generator, pictures(), optimizer, take_step=step, **settings), 25):
         if state.step:
             pixels.append(step.parts[0])
@@ -80,12 +96,14 @@ def test_it_learns_to_paint_and_goes_on_bit_for_bit(tmp_path):
             save_checkpoint(tmp_path / "c.npz", generator, optimizer, settings["rng"], state, step.models)
     assert np.mean(pixels[-4:]) < 0.4 * np.mean(pixels[:4])
     other, optimizer, again = begin(seed=7)
-    start = load_checkpoint(tmp_path / "c.npz", other, optimizer, settings["rng"], again.models)
+    settings["rng"] = again.rng
+    start = load_checkpoint(tmp_path / "c.npz", other, optimizer, again.rng, again.models)
     for state in islice(training_steps(other, pictures(), optimizer, take_step=again, start=start, **settings), 14):
         pass
     assert state.step == 24
-    for net, same in ((generator, other), (step.f, again.f), (step.g, again.g)):
+    for net, same in ((generator, other), (step.f, again.f), (step.g, again.g), (step.h, again.h)):
         assert all(np.array_equal(a.data, b.data) for a, b in zip(net.parameters().values(), same.parameters().values()))
+
 
 
 def test_a_loss_that_is_no_number_names_the_generators_layer():

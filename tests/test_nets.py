@@ -27,7 +27,7 @@ NETS = {
     "lenet": (431_080, "conv2", (1, 50, 8, 8)),
     "allcnn_cifar10": (344_506, "conv7", (1, 96, 6, 6)),
     "vgg_cifar10": (1_040_618, "relu5", (1, 256)),
-    "generator_cifar10": (1_134_051, "deconv3", (1, 64, 16, 16)),
+    "generator_cifar10": (1_135_203, "deconv3", (1, 64, 16, 16)),
 }
 
 

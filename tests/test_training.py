@@ -234,7 +234,7 @@ def test_every_recipe_takes_steps(name):
         recipe.begin(net.parameters())
     size, channels = net.preprocessing.size, len(net.preprocessing.mean)
     pictures = Pictures(rng.integers(0, 256, (6, channels, size, size), np.uint8), np.arange(6), tuple("0123456789"))
-    own = {"take_step": recipe.take_step(0)} if recipe.take_step else {}
+    own = {"take_step": recipe.take_step(rng)} if recipe.take_step else {}
     states = list(islice(training_steps(net, pictures, recipe.optimizer(net.parameters(), 1e-3), batch_size=3, rng=rng,
                                         augment=recipe.augment, **own), 4))
     assert [s.epoch for s in states] == [0, 1, 1, 2] and all(np.isfinite(s.loss) for s in states[1:])

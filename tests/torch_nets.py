@@ -41,10 +41,12 @@ class TorchNet:
     def cr(self, name, x, **settings):
         return self.relu(self.conv(name, x, **settings))
 
-    def cbr(self, number, x, **settings):
-        x, bn = self.conv(f"conv{number}", x, **settings), f"bn{number}"
+    def norm(self, bn, x):
         statistics = (None, None) if self.training else (self.p[f"{bn}/running_mean"], self.p[f"{bn}/running_var"])
-        return self.relu(F.batch_norm(x, *statistics, self.p[f"{bn}/weight"], self.p[f"{bn}/bias"], self.training))
+        return F.batch_norm(x, *statistics, self.p[f"{bn}/weight"], self.p[f"{bn}/bias"], self.training)
+
+    def cbr(self, number, x, **settings):
+        return self.relu(self.norm(f"bn{number}", self.conv(f"conv{number}", x, **settings)))
 
     def fc(self, name, x):
         return F.linear(x, self.p[f"{name}/weight"], self.p[f"{name}/bias"])
@@ -126,11 +128,12 @@ class TorchNet:
         return self.fc("fc6", self.relu(self.fc("fc5", x.flatten(1))))
 
     def generator_cifar10(self, x):
-        x = F.leaky_relu(self.fc("fc2", F.leaky_relu(self.fc("fc1", x), 0.3)), 0.3).reshape(-1, 128, 4, 4)
+        x = F.leaky_relu(self.fc("fc1", self.norm("bn_code", x)), 0.3)
+        x = F.leaky_relu(self.norm("bn_fc2", self.fc("fc2", x).reshape(-1, 128, 4, 4)), 0.3)
         for number in range(1, 7):
             kernel = dict(stride=2, padding=1) if number % 2 else dict(padding=1)
-            x = F.conv_transpose2d(x, self.p[f"deconv{number}/weight"], self.p[f"deconv{number}/bias"], **kernel)
-            x = F.leaky_relu(x, 0.3) if number < 6 else x
+            x = F.conv_transpose2d(x, self.p[f"deconv{number}/weight"], self.p.get(f"deconv{number}/bias"), **kernel)
+            x = F.leaky_relu(self.norm(f"bn{number}", x), 0.3) if number < 6 else x
         return x
 
     def allcnn_imagenet(self, x):

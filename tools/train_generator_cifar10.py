@@ -50,9 +50,9 @@ def write_statistics(pictures, out):
         np.savez(file, mean=found.mean(axis=0), std=found.std(axis=0), largest=found.max(axis=0), class_mean=class_mean)
 
 
-RECIPE = Recipe(name="generator_cifar10", architecture="generator_cifar10", data=cifar10_parts, epochs=10, batch_size=64, lr=1e-3,
+RECIPE = Recipe(name="generator_cifar10", architecture="generator_cifar10", data=cifar10_parts, epochs=10, batch_size=32, lr=5e-4,
                 warmup=0.2, augment=flipped, measure=psnr, unit="{:.2f} dB", after=write_statistics,
-                take_step=lambda seed: GeneratorStep(minicnn.load("vgg_cifar10"), CODE, FEATURES, (1.0, 1.0, 0.05), seed),
+                take_step=lambda rng: GeneratorStep(minicnn.load("vgg_cifar10"), CODE, FEATURES, (1.0, 0.1, 0.1), rng),
                 optimizer=lambda parameters, lr: Adam(parameters, lr, betas=(0.5, 0.999)))
 
 if __name__ == "__main__":

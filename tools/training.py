@@ -42,7 +42,7 @@ class Recipe:
     augment: object = None
     options: tuple = ()         # of minicnn.build, as pairs
     begin: object = None        # called with the parameters, to change the first weights in place
-    take_step: object = None    # a function of the seed; returns training_steps' take_step, with `models`, more that it trains
+    take_step: object = None    # a function of the run's rng; returns training_steps' take_step, whose `models` are trained too
     after: object = None        # called with (train, path of the weights) at the end, for what belongs beside them
     measure: object = accuracy  # what is reported: a number of (net, pictures)
     unit: str = "{:.2%}"
@@ -91,7 +91,7 @@ def run(recipe, train, tests, epochs, seed, out, licence="", fresh=False):
     checkpoint, optimizer = out.with_suffix(".checkpoint.npz"), recipe.optimizer(net.train(rng).parameters(), recipe.lr)
     if recipe.begin:
         recipe.begin(net.parameters())
-    take_step = recipe.take_step(seed) if recipe.take_step else training_step
+    take_step = recipe.take_step(rng) if recipe.take_step else training_step
     others, start = getattr(take_step, "models", ()), START
     about = {"recipe": recipe.name, "seed": seed, "epochs": epochs, "batch_size": recipe.batch_size, "lr": recipe.lr,
              "pictures": len(train)}

@@ -1,6 +1,6 @@
 """A generator: from the code in which a network describes a picture back to the picture (Dosovitskiy and Brox 2016)."""
 from .. import ops
-from ..nn import ConvTranspose2d, Function, LeakyReLU, Linear, Network
+from ..nn import BatchNorm2d, ConvTranspose2d, Function, LeakyReLU, Linear, Network
 from .allcnn import UNIT
 
 # (filters, kernel, stride, padding) of deconv1, deconv2, ...: 4 x 4 -> 8 x 8 -> 16 x 16 -> 32 x 32 by kernels of 4, between 3
@@ -8,20 +8,29 @@ CIFAR = [(128, 4, 2, 1), (96, 3, 1, 1), (64, 4, 2, 1), (64, 3, 1, 1), (32, 4, 2,
 
 
 def generator_cifar10():
-    """From relu5 of vgg_cifar10, (N, 256), to pictures as vgg_cifar10 takes them, (N, 3, 32, 32); 1,134,051 parameters.
+    """From relu5 of vgg_cifar10, (N, 256), to pictures as vgg_cifar10 takes them, (N, 3, 32, 32); 1,135,203 parameters.
 
     The published one for CaffeNet's fc6 in small: linear layers, then transposed convolutions, leaky ReLUs between, none at the
-    end. Its preprocessing is that of what comes out: net.deprocess makes the picture.
+    end. Batch norm, which the published one does without, makes it learn in few epochs: of the code first, nine tenths of whose
+    variance lie in nine directions, those of the classes. Its preprocessing is that of what comes out: net.deprocess makes the
+    picture.
     """
     net = Network("generator_cifar10", preprocessing=UNIT)
-    for number, (inputs, outputs) in enumerate(((256, 256), (256, 128 * 4 * 4)), start=1):
-        net.add(f"fc{number}", Linear(inputs, outputs))
-        net.add(f"relu_fc{number}", LeakyReLU(0.3))
+    net.add("code", Function(ops.reshape, shape=(-1, 256, 1, 1)))
+    net.add("bn_code", BatchNorm2d(256))
+    net.add("flatten", Function(ops.flatten))
+    net.add("fc1", Linear(256, 256))
+    net.add("relu_fc1", LeakyReLU(0.3))
+    net.add("fc2", Linear(256, 128 * 4 * 4))
     net.add("reshape", Function(ops.reshape, shape=(-1, 128, 4, 4)))
+    net.add("bn_fc2", BatchNorm2d(128))
+    net.add("relu_fc2", LeakyReLU(0.3))
     channels = 128
     for number, (filters, kernel, stride, padding) in enumerate(CIFAR, start=1):
-        net.add(f"deconv{number}", ConvTranspose2d(channels, filters, kernel, stride, padding))
-        if number < len(CIFAR):
+        last = number == len(CIFAR)
+        net.add(f"deconv{number}", ConvTranspose2d(channels, filters, kernel, stride, padding, bias=last))
+        if not last:
+            net.add(f"bn{number}", BatchNorm2d(filters))
             net.add(f"relu{number}", LeakyReLU(0.3))
         channels = filters
     return net

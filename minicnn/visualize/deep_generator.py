@@ -2,7 +2,7 @@
 
     code = E(x), the encoder's answer at a late layer;      G(code) is the picture
     L(G) = pixel mean (G(code) - x)^2 + feature mean (C(G(code)) - C(x))^2 / mean C(x)^2 - adversarial log D(G(code), code)
-    L(D) = -log D(x, code) - log (1 - D(G(code), code)),    D(x, code) = sigmoid(mean of f(x) g(code))
+    L(D) = -log D(x, code) - log (1 - D(G(code), code)),    D(x, code) = softmax(h(f(x), g(code))), its second number
 
 Squared pixels alone make a blur, the mean of all pictures of that code; features C(x), from a middle layer of the encoder, make
 edges and textures where they ought to be; and D, the discriminator, which learns to tell real pictures from generated ones, makes
@@ -13,24 +13,23 @@ A. Nguyen et al., NeurIPS 2016 (what the generator is for).
 import numpy as np
 
 from .. import ops
-from ..nn import Conv2d, Flatten, LeakyReLU, Linear, Sequential
+from ..nn import Conv2d, Dropout, GlobalAvgPool2d, LeakyReLU, Linear, Sequential
 from ..optim import Adam
 from ..tape import no_grad
 
 
 class GeneratorStep:
-    """What training_steps does with a batch to train a generator of 32 x 32 pictures; its `models` are f and g of D.
+    """What training_steps does with a batch to train a generator of 32 x 32 pictures; its `models` are f, g and h of D.
 
     encoder: a Network, which stays as it is; code_layer and feature_layer: E and C. weights: pixel, feature, adversarial.
-    lr: of D, which keeps it; G has that of its own optimiser. `parts`: the three terms of the last L(G), before their weights.
+    rng: the Generator of the run, from which D's weights and its dropout come. lr: of D, which keeps it; G has that of its own
+    optimiser. `parts`: the three terms of the last L(G), before their weights.
     """
 
-    def __init__(self, encoder, code_layer, feature_layer, weights, seed=0, lr=2e-4):
+    def __init__(self, encoder, code_layer, feature_layer, weights, rng, lr=2e-4):
         self.encoder, self.code_layer, self.feature_layer, self.weights = encoder.eval(), code_layer, feature_layer, weights
-        rng = np.random.default_rng(seed)
-        self.f = picture_network().initialise(rng)
-        self.g = Sequential({"fc": Linear(256, 128)}, "code_network").initialise(rng)
-        self.models = [(net, Adam(net.train().parameters(), lr=lr, betas=(0.5, 0.999))) for net in (self.f, self.g)]
+        self.rng, (self.f, self.g, self.h) = rng, (net.initialise(rng) for net in discriminator())
+        self.models = [(net, Adam(net.train(rng).parameters(), lr=lr, betas=(0.5, 0.999))) for net in (self.f, self.g, self.h)]
 
     def described(self, x):
         """Return the codes (N, 256) and the features of the pictures x, as arrays."""
@@ -74,15 +73,22 @@ class GeneratorStep:
     def discriminate(self, x, code, real, training):
         """Return the mean of -log D if `real`, else of -log (1 - D), and the part of the pictures that D takes for that."""
         for net, _ in self.models:
-            net.train() if training else net.eval()
-        score = (self.f(x) * self.g(code)).mean(dim=1, keepdim=True)
-        two = ops.concat([np.zeros_like(score.data), score], dim=1)         # a sigmoid is a softmax with 0 beside the number
-        wanted = np.full(len(score), int(real))
+            net.train(self.rng) if training else net.eval()
+        two = self.h(ops.concat([self.f(x), self.g(code)], dim=1))
+        wanted = np.full(len(two), int(real))
         return ops.cross_entropy(two, wanted), float((two.data.argmax(axis=1) == wanted).mean())
 
 
-def picture_network():
-    """Return f, from pictures (N, 3, 32, 32) to (N, 128): convolutions of stride 2."""
-    return Sequential({"conv1": Conv2d(3, 32, 4, 2, 1), "relu1": LeakyReLU(0.2), "conv2": Conv2d(32, 64, 4, 2, 1),
-                       "relu2": LeakyReLU(0.2), "conv3": Conv2d(64, 128, 4, 2, 1), "relu3": LeakyReLU(0.2),
-                       "flatten": Flatten(), "fc": Linear(128 * 4 * 4, 128)}, "picture_network")
+def discriminator():
+    """Return f, from pictures (N, 3, 32, 32) to (N, 128), g, from codes (N, 256) to (N, 64), and h, from both to (N, 2).
+
+    As published, in small: f ends in an average over places, so that D judges what pictures are made of and not the whole.
+    """
+    f = Sequential({"conv1": Conv2d(3, 32, 5, 2, 2), "relu1": LeakyReLU(0.2), "conv2": Conv2d(32, 64, 3, 1, 1),
+                    "relu2": LeakyReLU(0.2), "conv3": Conv2d(64, 128, 3, 2, 1), "relu3": LeakyReLU(0.2),
+                    "pool": GlobalAvgPool2d()}, "picture_network")
+    g = Sequential({"fc1": Linear(256, 128), "relu1": LeakyReLU(0.2), "fc2": Linear(128, 64), "relu2": LeakyReLU(0.2)},
+                   "code_network")
+    h = Sequential({"drop5": Dropout(0.5), "fc6": Linear(128 + 64, 128), "relu6": LeakyReLU(0.2), "drop6": Dropout(0.5),
+                    "fc7": Linear(128, 2)}, "judge")
+    return f, g, h
