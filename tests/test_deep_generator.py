@@ -23,7 +23,8 @@ def encoder():
 
 def begin(seed=0, lr=1e-3):
     generator = minicnn.build("generator_cifar10", rng=seed).train()
-    return generator, Adam(generator.parameters(), lr=lr), GeneratorStep(encoder(), "code", "relu", WEIGHTS, np.random.default_rng(seed))
+    step = GeneratorStep(encoder(), "code", "relu", WEIGHTS, np.random.default_rng(seed))
+    return generator, Adam(generator.parameters(), lr=lr), step
 
 
 def pictures(count=12):
@@ -103,7 +104,6 @@ def test_it_learns_to_paint_and_goes_on_bit_for_bit(tmp_path):
     assert state.step == 24
     for net, same in ((generator, other), (step.f, again.f), (step.g, again.g), (step.h, again.h)):
         assert all(np.array_equal(a.data, b.data) for a, b in zip(net.parameters().values(), same.parameters().values()))
-
 
 
 def test_a_loss_that_is_no_number_names_the_generators_layer():

@@ -245,7 +245,7 @@ def test_the_shipped_weights_are_as_good_as_they_say(name, data_dir):
     recipe = importlib.import_module(f"tools.{name}").RECIPE
     _, tests, _ = recipe.data(str(data_dir))
     for pictures, least in zip(tests.values(), SHIPPED[name], strict=True):
-        assert accuracy(minicnn.load(recipe.name), pictures) >= least
+        assert recipe.measure(minicnn.load(recipe.name), pictures) >= least
 
 
 def test_the_measure_of_the_generator_is_the_mean_signal_to_noise_ratio():
