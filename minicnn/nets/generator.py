@@ -16,9 +16,7 @@ def generator_cifar10():
     picture.
     """
     net = Network("generator_cifar10", preprocessing=UNIT)
-    net.add("code", Function(ops.reshape, shape=(-1, 256, 1, 1)))
     net.add("bn_code", BatchNorm2d(256))
-    net.add("flatten", Function(ops.flatten))
     net.add("fc1", Linear(256, 256))
     net.add("relu_fc1", LeakyReLU(0.3))
     net.add("fc2", Linear(256, 128 * 4 * 4))
