@@ -107,7 +107,7 @@ def run(recipe, train, tests, epochs, seed, out, licence="", fresh=False):
                            schedule=schedule(recipe, epochs, per_epoch),
                            augment=recipe.augment, start=start, last_good=checkpoint, take_step=take_step)
     began = time.time()
-    _steps(recipe.name, steps, epochs, per_epoch,
+    _steps(steps, tqdm.tqdm(desc=recipe.name, initial=start.step, total=epochs * per_epoch, unit="step"), epochs,
            lambda state: save_checkpoint(checkpoint, net, optimizer, rng, state, others, about))
     found = report(recipe, net, tests)
     net.provenance = {
@@ -125,9 +125,9 @@ def schedule(recipe, epochs, per_epoch):
     return cosine(recipe.lr, epochs * per_epoch, int(recipe.warmup * epochs / recipe.epochs * per_epoch))
 
 
-def _steps(name, steps, epochs, per_epoch, save):
-    """Run the steps to the end of the last epoch with a bar; save after each epoch, and at once after a Ctrl-C."""
-    with _asked_to_stop() as asked, tqdm.tqdm(total=epochs * per_epoch, desc=name, unit="step") as bar:
+def _steps(steps, bar, epochs, save):
+    """Run the steps to the end of the last epoch under a bar; save after each epoch, and at once after a Ctrl-C."""
+    with _asked_to_stop() as asked, bar:
         loss = right = math.nan
         for state in steps:
             bar.update(state.step - bar.n)
