@@ -89,7 +89,7 @@ def _windows(net, name, layer, size):
         kernel, stride, padding, dilation, out = window
         return [_sliding(*numbers) for numbers in zip(size, kernel, stride, padding, dilation, out)]
     op = getattr(layer, "op", None)
-    if isinstance(layer, (BatchNorm2d, Dropout)) or op in POINTWISE or (isinstance(layer, Linear) and size == (1, 1)):
+    if is_pointwise(layer) or (isinstance(layer, Linear) and size == (1, 1)):
         return [(np.arange(n)[:, None], 0, 1, 0) for n in size]
     if op in WHOLE or (op is ops.adaptive_avg_pool2d and pair("", "", layer.settings["output_size"], 1) == (1, 1)):
         return [(np.arange(n)[None], n - 1, n, (n - 1) / 2) for n in size]
@@ -102,6 +102,11 @@ def _windows(net, name, layer, size):
         return _stamps(layer, size)
     what = " normalises over whole maps" if isinstance(layer, GroupNorm) else f", {layer!r}, is no window on the layer below"
     raise SettingError(f"receptive_fields: layer {name!r} of {net.architecture}{what}; a unit may see everything there")
+
+
+def is_pointwise(layer):
+    """Whether each place of the output depends on the same place of the input alone (on all its channels, it may be)."""
+    return isinstance(layer, (BatchNorm2d, Dropout)) or getattr(layer, "op", None) in POINTWISE
 
 
 def window_of(layer, size):

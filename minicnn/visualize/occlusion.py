@@ -4,6 +4,8 @@
 
 Where covering the picture makes the probability of the right class fall, there the network looks. The slide fills with
 zeros, which after the mean has been subtracted is the mean colour; the paper used grey. `fill` chooses.
+
+A window changes a small part of the early maps: only that is computed anew (visualize/incremental.py).
 """
 from dataclasses import dataclass, replace
 from numbers import Real
@@ -15,8 +17,9 @@ from ..errors import SettingError, ShapeError, unknown_name
 from ..images import gaussian_blur, pixel_range
 from ..loop import last
 from ..ops.op import pair
-from ..tensor import as_array
+from ..tensor import Tensor, as_array
 from .backprop import unit_seed
+from .incremental import Patches, patched_activations, whole
 
 
 @dataclass(frozen=True)
@@ -33,14 +36,16 @@ class OcclusionState:
     channel: int                # which feature map `activation` is about
 
 
-def occlusion_steps(net, x, class_index=None, *, window=None, stride=8, fill="mean", layer=None, batch=16, rng=0):
+def occlusion_steps(net, x, class_index=None, *, window=None, stride=8, fill="mean", layer=None, batch=16,
+                    incremental=True, rng=0):
     """Slide a window over `x` (1, C, H, W) and yield an OcclusionState at the start and after every `batch` positions.
 
     class_index: default the most probable class. window, stride: an int or (height, width); the window's default is a
     seventh of the picture's shorter side; the last window of a row or column is moved back so that it ends at the border.
     fill: "mean" (0 after preprocessing: the mean colour of a network that subtracts one), a grey value 0..255, "local" (the
     mean of what it covers), "blur" (the picture itself, blurred) or "noise" (pixels drawn from `rng`).
-    layer: whose strongest feature map is summed (default the last with maps).
+    layer: whose strongest feature map is summed (default the last with maps). incremental: recompute only what a window can
+    have changed; False runs the whole pictures, the definition.
     """
     data = as_array(x).astype(net.dtype, copy=False)
     if data.ndim != 4 or len(data) != 1:
@@ -51,7 +56,10 @@ def occlusion_steps(net, x, class_index=None, *, window=None, stride=8, fill="me
     strides, (batch, _) = pair("occlusion", "stride", stride, 1), pair("occlusion", "batch", batch, 1)
     tops, lefts = (_positions(n, w, s) for n, w, s in zip(data.shape[2:], (height, width), strides))
     filling = _filling(net, data, fill, rng, (height, width))
-    probability, maps = _look(net, data, layer)
+    with tape.no_grad():
+        before = {"data": data, **{name: a.data for name, a in net.activations(data).items()}}
+    layer = _with_maps(net, before, layer)
+    probability, maps = _measured(net, before, layer)
     class_index = int(probability[0].argmax()) if class_index is None else class_index
     unoccluded = probability[0, np.flatnonzero(unit_seed(probability, class_index)[0])[0]]
     channel = int(maps[0].argmax())
@@ -61,7 +69,13 @@ def occlusion_steps(net, x, class_index=None, *, window=None, stride=8, fill="me
     positions = [(r, c) for r in range(len(tops)) for c in range(len(lefts))]
     for start in range(0, len(positions), batch):
         places = positions[start:start + batch]
-        probability, maps = _look(net, _occluded(data, filling, state, places), layer)
+        windows = _windows(data, filling, state, places)
+        if incremental:
+            found = patched_activations(net, before, windows, {layer, next(reversed(net.layers))})
+        else:
+            with tape.no_grad():
+                found = {name: a.data for name, a in net.activations(whole(windows, data)).items()}
+        probability, maps = _measured(net, found, layer)
         found = state.probability.copy(), state.activation.copy(), state.best.copy()
         for k, place in enumerate(places):
             found[0][place], found[1][place] = probability[k, class_index], maps[k, channel]
@@ -76,14 +90,14 @@ def _positions(size, window, stride):
     return begins if begins[-1] == size - window else np.append(begins, size - window)
 
 
-def _occluded(data, filling, state, places):
-    """Return a copy of the picture for each place (row, column) of the maps, with the window there filled."""
-    pictures = np.repeat(data, len(places), axis=0)
-    for picture, (r, c) in zip(pictures, places):
-        top, left = state.tops[r], state.lefts[c]
+def _windows(data, filling, state, places):
+    """Return what stands in the window at each place (row, column) of the maps."""
+    rows, columns = (np.array(numbers) for numbers in zip(*places))
+    patches = Patches(np.empty((len(places), data.shape[1], *state.window), data.dtype), state.tops[rows], state.lefts[columns])
+    for patch, top, left in zip(patches.data, patches.tops, patches.lefts):
         area = np.s_[:, top:top + state.window[0], left:left + state.window[1]]
-        picture[area] = data[0][area].mean(axis=(1, 2), keepdims=True) if filling is None else filling[area]
-    return pictures
+        patch[:] = data[0][area].mean(axis=(1, 2), keepdims=True) if filling is None else filling[area]
+    return patches
 
 
 def occlusion(net, x, class_index=None, **settings):
@@ -102,16 +116,18 @@ def pixel_map(state, values, size):
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def _look(net, data, layer):
-    """Return (probabilities (N, classes), sum of every feature map of the layer (N, K)) for a batch."""
-    with tape.no_grad():
-        activations = net.activations(data)
-        scores = next(reversed(activations.values()))
-        with_maps = [name for name, a in activations.items() if a.ndim == 4]
-        name = with_maps[-1] if layer is None else layer
-        if name not in with_maps:
-            raise unknown_name(f"layer with feature maps in {net.architecture}", name, with_maps)
-        return ops.softmax(scores, dim=1).data, activations[name].data.sum((2, 3))
+def _with_maps(net, activations, layer):
+    """Return `layer` if it has feature maps; by default the last layer that has."""
+    names = [name for name, a in activations.items() if a.ndim == 4 and name != "data"]
+    if layer is not None and layer not in names:
+        raise unknown_name(f"layer with feature maps in {net.architecture}", layer, names)
+    return names[-1] if layer is None else layer
+
+
+def _measured(net, activations, layer):
+    """Return (probabilities (N, classes), sum of every feature map of the layer (N, K)) of a batch."""
+    scores = activations[next(reversed(net.layers))]
+    return ops.softmax(Tensor(scores), dim=1).data, activations[layer].sum((2, 3))
 
 
 def _filling(net, data, fill, rng, window):
