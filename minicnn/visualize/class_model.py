@@ -58,8 +58,10 @@ def random_settings(rng):
     def sometimes(value):
         return value if rng.random() < 0.5 else 0.0
     return Settings(steps=500, lr=ANY, progress=float(10 ** rng.uniform(-0.5, 1)),
-                    decay=sometimes(float(10 ** rng.uniform(-4, -0.5))), blur=sometimes(float(rng.uniform(0.3, 1.5))),
-                    blur_every=int(rng.integers(1, 9)), small_norm=sometimes(float(rng.uniform(0, 80))), small_contribution=sometimes(float(rng.uniform(0, 95))))
+                    decay=sometimes(float(10 ** rng.uniform(-4, -0.5))),
+                    blur=sometimes(float(rng.uniform(0.3, 1.5))), blur_every=int(rng.integers(1, 9)),
+                    small_norm=sometimes(float(rng.uniform(0, 80))),
+                    small_contribution=sometimes(float(rng.uniform(0, 95))))
 
 
 def simonyan(weight, lr, steps=500):

@@ -1,0 +1,35 @@
+"""A sanity check of maps: does the picture change when the network forgets? (Adebayo et al. 2018.) After "Guided backprop".
+
+Draw the weights anew, from the last layer downwards, one layer more each time, and make the map again. A map that explains what
+the network knows must become another one. Guided backprop hardly does: with its two masks it finds edges in the photograph with
+whatever filters there are, so it shows the picture more than the network.
+"""
+import copy
+
+import numpy as np
+
+from ..errors import ShapeError
+
+
+def cascading_randomisation(net, rng=0):
+    """Yield (name, network): first ("none", net), then copies with the weights of the last layer drawn anew, of the last two, ..."""
+    rng = np.random.default_rng(rng)
+    yield "none", net
+    changed = copy.copy(net)
+    changed.layers = dict(net.layers)
+    for name, (layer, inputs) in reversed(list(net.layers.items())):
+        if "weight" in layer.parameters:
+            fresh = copy.deepcopy(layer)
+            fresh.initialise(rng)
+            changed.layers = {**changed.layers, name: (fresh, inputs)}
+            forgetful = copy.copy(changed)
+            yield name, forgetful
+
+
+def rank_correlation(a, b):
+    """Return Spearman's correlation of two maps of one shape: how alike the order of their pixels is, 1 to -1."""
+    from scipy.stats import rankdata
+    a, b = np.asarray(a), np.asarray(b)
+    if a.shape != b.shape:
+        raise ShapeError(f"rank_correlation: maps of shapes {a.shape} and {b.shape}, expected one shape")
+    return float(np.corrcoef(rankdata(a), rankdata(b))[0, 1])
