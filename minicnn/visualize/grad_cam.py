@@ -2,8 +2,8 @@
 
     w_k = mean over i, j of dS_c / dA_k(i, j),      L = relu(sum_k w_k A_k)
 
-A_k: the maps of a layer, usually the last one with places left. Coarse, but about this class and no other, unlike guided backprop;
-the product of both (`guided_grad_cam`) is fine and about the class.
+A_k: the maps of a layer, usually the last one with places left. Coarse, but about this class and no other, unlike guided
+backprop; the product of both (`guided_grad_cam`) is fine and about the class.
 """
 import numpy as np
 
@@ -19,8 +19,8 @@ def grad_cam(net, x, class_index, layer):
     image = Tensor(as_array(x).astype(net.dtype, copy=False), requires_grad=True)
     maps = net.activations(image, upto=net.class_layer)
     if layer not in maps or maps[layer].ndim != 4 or len(image) != 1:
-        raise ShapeError(f"grad_cam: layer {layer!r} has no maps below the scores of {net.architecture}, or x {image.shape} is not "
-                         "one picture; give a layer with maps (1, K, h, w)")
+        raise ShapeError(f"grad_cam: layer {layer!r} has no maps below the scores of {net.architecture}, or x {image.shape} is "
+                         "not one picture; give a layer with maps (1, K, h, w)")
     scores = maps[net.class_layer]
     scores.backward(class_seed(scores, class_index))
     weights = maps[layer].grad.mean(axis=(2, 3), keepdims=True)

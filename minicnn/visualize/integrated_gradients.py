@@ -19,7 +19,7 @@ from .backprop import class_seed
 def integrated_gradients(net, x, class_index, baseline=None, steps=64, batch=16):
     """Return IG (C, H, W) of the class's score at `net.class_layer`; baseline (1, C, H, W), default 0, the mean colour."""
     x = as_array(x).astype(net.dtype, copy=False)
-    baseline = np.zeros_like(x) if baseline is None else as_array(baseline).astype(net.dtype, copy=False)
+    baseline = as_array(np.zeros_like(x) if baseline is None else baseline).astype(net.dtype, copy=False)
     if baseline.shape != x.shape or len(x) != 1 or steps < 1:
         raise ShapeError(f"integrated_gradients: x {x.shape}, baseline {baseline.shape}, {steps} steps, expected two of one shape "
                          "(1, C, H, W) and at least 1")
@@ -32,7 +32,8 @@ def smooth_grad(net, x, class_index, noise=0.15, samples=25, batch=16, rng=0):
     """Return the mean gradient (C, H, W) over noisy copies of x (1, C, H, W); noise: sigma as a part of the range of x."""
     x, rng = as_array(x).astype(net.dtype, copy=False), np.random.default_rng(rng)
     if x.ndim != 4 or len(x) != 1 or samples < 1 or noise < 0:
-        raise SettingError(f"smooth_grad: x {x.shape}, {samples} samples with noise {noise}, expected (1, C, H, W), at least 1 and 0")
+        raise SettingError(f"smooth_grad: x {x.shape}, {samples} samples with noise {noise}, expected (1, C, H, W), at least 1 "
+                           "and 0")
     sigma = noise * float(x.max() - x.min())
     points = (x + sigma * rng.standard_normal(x.shape) for _ in range(samples))
     return _mean_gradient(net, points, samples, class_index, batch)

@@ -12,17 +12,17 @@ from ..errors import ShapeError
 
 
 def cascading_randomisation(net, rng=0):
-    """Yield (name, network): first ("none", net), then copies with the weights of the last layer drawn anew, of the last two, ..."""
+    """Yield (name, network): ("none", net), then copies with the weights of the last layer drawn anew, of the last two, ..."""
     rng = np.random.default_rng(rng)
     yield "none", net
-    changed = copy.copy(net)
-    changed.layers = dict(net.layers)
+    layers = dict(net.layers)
     for name, (layer, inputs) in reversed(list(net.layers.items())):
         if "weight" in layer.parameters:
             fresh = copy.deepcopy(layer)
             fresh.initialise(rng)
-            changed.layers = {**changed.layers, name: (fresh, inputs)}
-            forgetful = copy.copy(changed)
+            layers = {**layers, name: (fresh, inputs)}
+            forgetful = copy.copy(net)
+            forgetful.layers = layers
             yield name, forgetful
 
 
