@@ -10,12 +10,19 @@ them look real. D is left alone while it is far ahead, L(D) < 0.1 of what it cos
 Slide "Class model visualization", the last; source: A. Dosovitskiy and T. Brox, NeurIPS 2016 (the losses and the three weights);
 A. Nguyen et al., NeurIPS 2016 (what the generator is for).
 """
+from dataclasses import dataclass
+
 import numpy as np
 
 from .. import ops
+from ..errors import ShapeError
+from ..images import pixel_range
 from ..nn import Conv2d, Dropout, GlobalAvgPool2d, LeakyReLU, Linear, Sequential
+from ..ops.op import pair
 from ..optim import Adam
 from ..tape import no_grad
+from ..tensor import Tensor
+from .backprop import class_seed
 
 
 class GeneratorStep:
@@ -77,6 +84,62 @@ class GeneratorStep:
         two = self.h(ops.concat([self.f(x), self.g(code)], dim=1))
         wanted = np.full(len(two), int(real))
         return ops.cross_entropy(two, wanted), float((two.data.argmax(axis=1) == wanted).mean())
+
+
+@dataclass(frozen=True)
+class CodeAscentState:
+    """The picture of the code z (1, D) after `step` steps: `image` (H, W, 3) uint8, and the class's score for it."""
+    step: int
+    image: np.ndarray
+    activation: float
+    z: np.ndarray
+
+
+def code_ascent_steps(net, generator, class_index, bound, *, lr=(8.0, 1e-10), steps=200, decay=0.01, start=None, rng=0):
+    """Yield a CodeAscentState at the start and after every step, without end: the picture of a class among those that G paints.
+
+        dx = g / mean|g|,  g = dS_c / dx at x = G(z);      z <- (1 - decay) clip(z + lr dz / mean|dz|, 0, bound),  dz = dx G'(z)
+
+    net: whose class it is; generator: G, from codes (1, D) to pictures. bound (D,): how large each number of a code may become,
+    published: three standard deviations over photographs. lr: from the first to the last in `steps` steps. start: a code (D,),
+    by default drawn from N(0, 1). Raises ShapeError for a G whose pictures the net does not take. Source: A. Nguyen et al. 2016.
+    """
+    bound = np.asarray(bound, generator.dtype)
+    z = np.random.default_rng(rng).standard_normal(bound.shape) if start is None else np.asarray(start)
+    z, step = np.clip(z, 0, bound).astype(generator.dtype)[None], 0
+    while True:
+        code = Tensor(z, requires_grad=True)
+        made = generator(code)
+        x, back = _as_input(net, generator, made.data)
+        picture = Tensor(x, requires_grad=True)
+        scores = net.activations(picture, upto=net.class_layer)[net.class_layer]
+        seed = class_seed(scores, class_index)
+        yield CodeAscentState(step, generator.deprocess(made), float((seed * scores.data).sum()), z.copy())
+        scores.backward(seed, retain_graph=False)
+        made.backward(back(picture.grad / max(np.abs(picture.grad).mean(), 1e-30)), retain_graph=False)
+        rate = lr[0] + (lr[1] - lr[0]) * min(step / max(steps - 1, 1), 1)
+        z = (1 - decay) * np.clip(z + rate * code.grad / max(np.abs(code.grad).mean(), 1e-30), 0, bound)
+        z, step = z.astype(generator.dtype), step + 1
+
+
+def _as_input(net, generator, made):
+    """Return G's picture (1, C, H, W) as an input of the net, its middle if it is larger, and the function that goes back."""
+    (glow, ghigh), (low, high) = (pixel_range(n.preprocessing) for n in (generator, net))
+    flip = slice(None, None, 1 if net.preprocessing.channel_order == generator.preprocessing.channel_order else -1)
+    size = pair("code_ascent", "size", net.preprocessing.size, 1)
+    if made.shape[1] != low.size or made.shape[2] < size[0] or made.shape[3] < size[1]:
+        raise ShapeError(f"code_ascent: the generator paints {made.shape[1:]}, {net.architecture} takes ({low.size}, {size[0]}, "
+                         f"{size[1]}); give a generator of pictures at least that large")
+    top, left = ((have - want) // 2 for have, want in zip(made.shape[2:], size))
+    area = np.s_[:, :, top:top + size[0], left:left + size[1]]
+    x = (made - glow) / (ghigh - glow)
+    x = (low + (high - low) * x[:, flip][area]).astype(net.dtype)
+
+    def back(gradient):
+        whole = np.zeros_like(made)
+        whole[area] = gradient[:, flip]
+        return whole
+    return x, back
 
 
 def discriminator():

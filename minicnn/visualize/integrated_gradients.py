@@ -21,7 +21,7 @@ def integrated_gradients(net, x, class_index, baseline=None, steps=64, batch=16)
     x = as_array(x).astype(net.dtype, copy=False)
     baseline = as_array(np.zeros_like(x) if baseline is None else baseline).astype(net.dtype, copy=False)
     if baseline.shape != x.shape or len(x) != 1 or steps < 1:
-        raise ShapeError(f"integrated_gradients: x {x.shape}, baseline {baseline.shape}, {steps} steps, expected two of one shape "
+        raise ShapeError(f"integrated_gradients: x {x.shape}, baseline {baseline.shape}, {steps} steps, expected two of a shape "
                          "(1, C, H, W) and at least 1")
     shares = (np.arange(steps) + 0.5) / steps
     points = (baseline + share * (x - baseline) for share in shares)

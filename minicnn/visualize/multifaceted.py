@@ -1,0 +1,144 @@
+"""Multifaceted feature visualisation: the different things that one unit likes. Slide "Class model visualization", Algorithm 1.
+
+    1. the code of each picture of a class         4. k clusters in the map, by k-means; for each of them:
+    2. PCA to 50 numbers                           5. x_0 = the mean of the 15 pictures nearest to its centre
+    3. t-SNE to a map in the plane                 6. activation maximisation that starts at x_0
+
+A class is many things: a shop from inside and from the street. Ascent from noise mixes them; ascent from the mean of pictures of
+one kind stays with that kind. Step 6 as in the paper's program: x <- x + s g / mean|g|, clip, denoise by total variation. The
+smoothing is strong at first and weak at the end, so that large shapes come first and details last. With `window` the gradient is
+taken of a part of the picture whose place is drawn around the middle (centre bias): one large object there instead of many.
+Source: A. Nguyen, J. Yosinski and J. Clune, 2016, and their program (schedules).
+"""
+from dataclasses import dataclass
+
+import numpy as np
+
+from .. import images, tape
+from ..embed import pca, sparse_affinities, tsne_steps
+from ..embed.kmeans import kmeans
+from ..errors import SettingError
+from ..loop import last, take
+from ..tensor import Tensor
+from .backprop import class_seed
+from .inversion import to_network
+from .patches import in_batches
+from .tv_bregman import denoise_tv_bregman
+
+NEAREST, COMPONENTS = 15, 50
+
+
+@dataclass(frozen=True)
+class Phase:
+    """`steps` of ascent with step size and fidelity moving from the first to the second number.
+
+    step: grey levels of the mean change. fidelity: weight of the denoising, for pixels of 0..1; small smooths strongly. enlarge:
+    the picture is made so much larger first. window: spread of the place looked at around the middle, as a part of the room
+    there is. margin: a border of so many pixels of what is looked at keeps still.
+    """
+    steps: int
+    step: tuple
+    fidelity: tuple
+    enlarge: float = 1.0
+    window: float = 0.0
+    margin: int = 0
+
+
+FROM_MEAN = (Phase(190, (1, 2), (0.4, 0.4)), Phase(150, (1, 1), (0.01, 2), enlarge=1.2),
+             Phase(20, (2, 2), (0.1, 2), window=0.2, margin=50), Phase(10, (2, 2), (0.4, 2)))
+CENTRE_BIAS = (Phase(190, (11, 11), (0.001, 0.05)), Phase(150, (6, 6), (0.01, 0.08), enlarge=1.2, window=0.1),
+               Phase(150, (1, 1), (0.01, 2), enlarge=1.2, window=0.1), Phase(30, (3, 3), (0.01, 2), window=0.1, margin=50),
+               Phase(10, (6, 3), (0.4, 2)))
+
+
+@dataclass(frozen=True)
+class Facets:
+    """embedding (N, 2): the map of the pictures; labels (N,): their cluster; nearest: of each cluster, its pictures' numbers."""
+    embedding: np.ndarray
+    labels: np.ndarray
+    nearest: list
+    means: np.ndarray           # (k, C, H, W): the mean pictures, pixels less the mean colour
+
+
+@dataclass(frozen=True)
+class AscentState:
+    """`image` (H, W, 3) uint8 after `step` steps; activation: the class's score before it; x (1, C, H, W), less the mean."""
+    step: int
+    image: np.ndarray
+    activation: float
+    x: np.ndarray
+
+
+def codes(net, pictures, layer, batch=16):
+    """Return the codes (N, D) of pictures (what net.preprocess takes) at a layer; maps are averaged over their places."""
+    net.layer(layer)
+    found = []
+    for _, x in in_batches(net, pictures, batch):
+        with tape.no_grad():
+            a = net.activations(x, upto=layer)[layer].data
+        found.append(a.mean(axis=(2, 3)) if a.ndim == 4 else a)
+    return np.concatenate(found) if found else np.zeros((0, 1))
+
+
+def facets(net, pictures, layer, k, rng=0):
+    """Return the Facets of a list of pictures of one class: steps 1 to 5. Raises SettingError for fewer than 3 k pictures."""
+    pictures = list(pictures)
+    if len(pictures) < 3 * max(k, 2):
+        raise SettingError(f"multifaceted: {len(pictures)} pictures for {k} facets, expected at least 3 for each and 6 in all")
+    described = codes(net, pictures, layer)
+    X = pca(described, min(COMPONENTS, *described.shape))
+    P = sparse_affinities(X, min(30, (len(X) - 1) / 3))
+    start = np.random.default_rng(rng).normal(0, 1e-4, (len(X), 2))
+    embedding = last(take(1000, tsne_steps(P, start))).embedding
+    clusters = kmeans(embedding, k, rng=rng)
+    nearest = [np.argsort(((embedding - c) ** 2).sum(axis=1), kind="stable")[:NEAREST] for c in clusters.centers]
+    means = [np.mean([net.preprocess(pictures[i]).data[0] for i in group], axis=0) / to_network(net)[0] for group in nearest]
+    return Facets(embedding, clusters.labels, nearest, np.stack(means).astype(net.dtype))
+
+
+def tv_ascent_steps(net, class_index, start, phases=FROM_MEAN, rng=0):
+    """Yield an AscentState at the start and after every step, through all phases to their end: step 6.
+
+    start: x (1, C, H, W), pixels less the mean, as large as the network takes; a mean of `facets`, or grey noise.
+    """
+    rng, scale = np.random.default_rng(rng), to_network(net)
+    low, high = (bound / scale for bound in images.pixel_range(net.preprocessing))
+    x, size, count = np.asarray(start, net.dtype), np.shape(start)[2:], 0
+    if x.ndim != 4 or x.shape[:2] != (1, scale.size):
+        raise SettingError(f"tv_ascent: start has shape {x.shape}, expected (1, {scale.size}, H, W)")
+    gradient, score = _looked_at(net, class_index, x, size, phases[0], rng)
+    yield AscentState(0, images.deprocess(x * scale, net.preprocessing), score, x)
+    for phase in phases:
+        if phase.enlarge != 1:
+            x = _resized(x, phase.enlarge)
+        for share in np.linspace(0, 1, phase.steps):
+            step, fidelity = (a + share * (b - a) for a, b in (phase.step, phase.fidelity))
+            gradient, score = _looked_at(net, class_index, x, size, phase, rng)
+            x = np.clip(x + step * gradient / max(np.abs(gradient).mean(), 1e-30), low, high)
+            x = (denoise_tv_bregman(x / 255, fidelity) * 255).astype(net.dtype)
+            count += 1
+            yield AscentState(count, images.deprocess(x * scale, net.preprocessing), score, x)
+
+
+def _looked_at(net, class_index, x, size, phase, rng):
+    """Return (gradient like x, score) of the class for a part of x as large as `size`, around the middle or near it."""
+    room = [have - want for have, want in zip(x.shape[2:], size)]
+    middle = [int(np.clip(round(r / 2 + rng.normal(0, phase.window) * r), 0, r)) for r in room]
+    area = np.s_[:, :, middle[0]:middle[0] + size[0], middle[1]:middle[1] + size[1]]
+    p = Tensor(x[area], requires_grad=True)
+    scores = net.activations(p * to_network(net), upto=net.class_layer)[net.class_layer]
+    seed = class_seed(scores, class_index)
+    scores.backward(seed, retain_graph=False)
+    gradient, m = np.zeros_like(x), phase.margin
+    inner = np.s_[:, :, m:size[0] - m, m:size[1] - m]
+    part = np.zeros_like(p.grad)
+    part[inner] = p.grad[inner]
+    gradient[area] = part
+    return gradient, float((seed * scores.data).sum())
+
+
+def _resized(x, factor):
+    """Return x (1, C, H, W) enlarged, bilinear."""
+    size = tuple(round(n * factor) for n in x.shape[2:])
+    planes = images.resize(x[0].transpose(1, 2, 0), size, "bilinear").reshape(*size, -1)
+    return np.ascontiguousarray(planes.transpose(2, 0, 1)[None])
