@@ -34,8 +34,8 @@ class TopPatches:
     count: int
 
 
-def strongest(activation, top, first=0):
-    """Return the TopPatches of a batch: activation (B, K, h, w) or (B, K) of the pictures number `first`, first + 1, ..."""
+def strongest(activation, top, numbers):
+    """Return the TopPatches of a batch: activation (B, K, h, w) or (B, K) of the pictures of these numbers (B,)."""
     if activation.ndim not in (2, 4):
         raise ShapeError(f"top_patches: the layer has shape {activation.shape}, expected maps (B, K, h, w) or scores (B, K)")
     B, K = activation.shape[:2]
@@ -43,7 +43,7 @@ def strongest(activation, top, first=0):
     places = activation.reshape(B, K, -1)
     best = places.argmax(axis=2)                                                        # (B, K), the first of equals
     values = np.take_along_axis(places, best[:, :, None], axis=2)[:, :, 0]
-    picture = np.broadcast_to(np.arange(first, first + B)[:, None], (B, K))
+    picture = np.broadcast_to(np.asarray(numbers)[:, None], (B, K))
     return _best(TopPatches(*(np.ascontiguousarray(a.T) for a in (values, picture, best // width, best % width)), B), top)
 
 
@@ -79,7 +79,7 @@ def top_patches_steps(net, layer, pictures, *, top=9, batch=16):
     found = None
     for first, x in in_batches(net, pictures, batch):
         with tape.no_grad():
-            new = strongest(net.activations(x, upto=layer)[layer].data, top, first)
+            new = strongest(net.activations(x, upto=layer)[layer].data, top, np.arange(first, first + len(x)))
         found = new if found is None else merge(found, new)
         yield found
 
