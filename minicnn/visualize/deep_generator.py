@@ -16,9 +16,10 @@ from .. import ops
 from ..nn import Conv2d, Dropout, GlobalAvgPool2d, LeakyReLU, Linear, Sequential
 from ..optim import Adam
 from ..tape import no_grad
+from ..training import TrainingStep
 
 
-class GeneratorStep:
+class GeneratorStep(TrainingStep):
     """What training_steps does with a batch to train a generator of 32 x 32 pictures; its `models` are f, g and h of D.
 
     encoder: a Network, which stays as it is; code_layer and feature_layer: E and C. weights: pixel, feature, adversarial.
@@ -42,7 +43,7 @@ class GeneratorStep:
         return self.described(x)[0]
 
     def __call__(self, generator, optimizer, x, labels):
-        """Take one step of G and one of D; return L(G) and how many of the pictures, real or generated, D told rightly."""
+        """Take one step of G and one of D; return L(G) and the part of the pictures, real or generated, that D told."""
         code, features = self.described(x)
         optimizer.zero_grad()
         made = generator(code)
