@@ -16,7 +16,7 @@ from .tensor import Tensor, as_array
 
 
 class Layer:
-    """One named step of a network; calling it runs its op. Training changes `parameters` (Tensors) and keeps `buffers` (arrays)."""
+    """One named step of a network; a call runs its op. Training changes `parameters`, Tensors, and keeps `buffers`, arrays."""
 
     training = False
     fan_in = None       # the number of products summed into one output, which sets the size of random weights
