@@ -51,9 +51,9 @@ def convert(path, arch, *, format="auto", layout=None, mean=None, photographs=()
     (path, set of right classes) that decide between readings. Raises WeightsError, UnknownNameError.
     """
     net = nets.build(arch, None)
-    if net.buffers() or arch == "generator_cifar10":
-        raise WeightsError(f"{arch} is a network of our own, of which there are no foreign files; minicnn.load({arch!r}) has "
-                           f"it, `python -m tools.train_{arch}` trains it anew")
+    if net.buffers():
+        raise WeightsError(f"{arch} is a network of our own, of which there are no foreign files; minicnn.load({arch!r}) "
+                           f"loads it, `python -m tools.train_{arch}` trains it anew")
     size = sum(p.data.nbytes for p in net.parameters().values())
     with formats.opened(path, format, budget=size + 24_000_000) as found:
         name = os.fsencode(os.path.basename(os.fspath(path))).decode("utf-8", "replace")

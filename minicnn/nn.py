@@ -16,10 +16,7 @@ from .tensor import Tensor, as_array
 
 
 class Layer:
-    """One named step of a network; calling it runs its op.
-
-    `parameters` are Tensors that training changes, `buffers` plain arrays that it keeps (running statistics).
-    """
+    """One named step of a network; a call runs its op. Training changes `parameters`, Tensors, and keeps `buffers`, arrays."""
 
     training = False
     fan_in = None       # the number of products summed into one output, which sets the size of random weights
@@ -33,11 +30,14 @@ class Layer:
         settle(self.parameters, self.training)
 
     def initialise(self, rng):
-        """Draw the weights from N(0, 2 / fan_in) (He et al. 2015: keeps the signal's size through ReLUs); biases stay 0."""
-        weight = self.parameters.get("weight")
-        if weight is not None and self.fan_in:
-            draw = rng.standard_normal(weight.shape, dtype=np.float32)
-            self.parameters["weight"] = Tensor(draw * np.float32(np.sqrt(2 / self.fan_in)), weight.requires_grad)
+        """Begin anew: weights from N(0, 2 / fan_in) (He et al. 2015: keeps the signal's size through ReLUs), the rest 0 or 1."""
+        rest = {"weight": 1, "running_var": 1}          # a norm's; its running means and all biases are 0
+        for key, old in self.parameters.items():
+            random = key == "weight" and self.fan_in
+            new = (rng.standard_normal(old.shape, dtype=np.float32) * np.float32(np.sqrt(2 / self.fan_in)) if random else
+                   np.full(old.shape, rest.get(key, 0), np.float32))
+            self.parameters[key] = Tensor(new, old.requires_grad)
+        self.buffers = {key: np.full(old.shape, rest.get(key, 0), np.float32) for key, old in self.buffers.items()}
 
     def __repr__(self):
         return f"{type(self).__name__}({', '.join(f'{k} {v.shape}' for k, v in self.parameters.items())})"
@@ -185,8 +185,7 @@ class BatchNorm2d(Layer):
     def __init__(self, channels, momentum=0.1, eps=1e-5):
         super().__init__()
         self.settings = dict(momentum=momentum, eps=eps)
-        self.parameters["weight"] = Tensor(np.ones(channels, np.float32))
-        self.parameters["bias"] = Tensor(np.zeros(channels, np.float32))
+        self.parameters.update(weight=Tensor(np.ones(channels, np.float32)), bias=Tensor(np.zeros(channels, np.float32)))
         self.buffers.update(running_mean=np.zeros(channels, np.float32), running_var=np.ones(channels, np.float32))
 
     def __call__(self, x):
@@ -204,8 +203,7 @@ class GroupNorm(Layer):
     def __init__(self, num_groups, channels, eps=1e-5):
         super().__init__()
         self.settings = dict(num_groups=num_groups, eps=eps)
-        self.parameters["weight"] = Tensor(np.ones(channels, np.float32))
-        self.parameters["bias"] = Tensor(np.zeros(channels, np.float32))
+        self.parameters.update(weight=Tensor(np.ones(channels, np.float32)), bias=Tensor(np.zeros(channels, np.float32)))
 
     def __call__(self, x):
         return ops.group_norm(x, **self.parameters, **self.settings)
@@ -339,7 +337,7 @@ class Network:
             layer.buffers[key] = np.array(array, np.float32)
 
     def initialise(self, rng):
-        """Draw all weights anew from `rng` (a seed or a Generator); return self."""
+        """Begin anew with weights drawn from `rng` (a seed or a Generator), which are new Tensors; return self."""
         rng = np.random.default_rng(rng)
         for layer, _ in self.layers.values():
             layer.initialise(rng)
@@ -357,7 +355,7 @@ class Network:
         return net
 
     def train(self, rng=None):
-        """Switch to training: weights take gradients, dropout (from `rng`) and batch statistics are on; return self."""
+        """Switch to training: all weights take gradients, dropout (from `rng`) and batch statistics are on; return self."""
         return self._set_training(True, rng)
 
     def eval(self):
@@ -396,5 +394,5 @@ def predict(net, image, top=5):
         if scores.ndim != 2:
             raise SettingError(f"predict: {net.architecture} ends in maps, not in scores of classes; give it with its head")
         probabilities = ops.softmax(scores, dim=1).data[0]
-    order = np.argsort(-probabilities, kind="stable")[:top]
-    return [(float(probabilities[k]), int(k), net.classes[k] if net.classes else str(k)) for k in order]
+    return [(float(probabilities[k]), int(k), net.classes[k] if net.classes else str(k))
+            for k in np.argsort(-probabilities, kind="stable")[:top]]

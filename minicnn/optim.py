@@ -4,7 +4,8 @@
     Adam        m = b1 m + (1 - b1) g,  s = b2 s + (1 - b2) g^2     p -= lr (m / (1 - b1^t)) / (sqrt(s / (1 - b2^t)) + eps)
     Adadelta    s = rho s + (1 - rho) g^2,  d = sqrt((a + eps) / (s + eps)) g,  a = rho a + (1 - rho) d^2        p -= lr d
 
-v, m, s and a begin at 0, t counts the steps from 1. Names and conventions are those of torch.optim.
+v, m, s and a begin at 0, t counts the optimiser's steps from 1 (torch counts those of each parameter; the same, unless one gets
+its first gradient late). Names and conventions are those of torch.optim.
 
     optimizer = SGD(net.parameters(), lr=0.1, momentum=0.9)
     loss.backward();  optimizer.step();  optimizer.zero_grad()
@@ -15,6 +16,7 @@ Adadelta M. Zeiler 2012, in ConvNetJS as here, with lr = 1 (its weight decay is 
 """
 import contextvars
 import itertools
+import math
 import queue
 import reprlib
 import threading
@@ -38,7 +40,10 @@ class Optimizer:
         self.slots = {slot: {key: np.zeros_like(p.data) for key, p in parameters.items()} for slot in slots}
 
     def step(self):
-        """Change every parameter that has a gradient, in place."""
+        """Change every parameter that has a gradient, in place. Raises SettingError if none has one."""
+        if all(parameter.grad is None for parameter in self.parameters.values()):
+            raise SettingError(f"{type(self).__name__}: no parameter has a gradient; call backward before step, and make the "
+                               "optimiser after the weights were loaded or drawn, for that puts new ones in their place")
         self.steps += 1
         for key, parameter in self.parameters.items():
             if parameter.grad is not None:
@@ -60,7 +65,7 @@ class Optimizer:
                 parameter.grad = None
 
     def state(self):
-        """Return all that the next step depends on, as a dict of arrays: copies, for a checkpoint."""
+        """Return what the steps so far have left, for a checkpoint: a dict of copies. Settings (lr, ...) are not in it."""
         arrays = {f"{slot}/{key}": array.copy() for slot, of in self.slots.items() for key, array in of.items()}
         return {"steps": np.array(self.steps), **arrays}
 
@@ -149,7 +154,7 @@ def cosine(lr, steps, warmup=0, least=0.0):
         if step < warmup:
             return lr * (step + 1) / warmup
         done = min(1.0, (step - warmup) / (steps - warmup))
-        return least + (lr - least) * (1 + np.cos(np.pi * done)) / 2
+        return least + (lr - least) * (1 + math.cos(math.pi * done)) / 2
     return schedule
 
 

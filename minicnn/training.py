@@ -7,12 +7,15 @@
             break
 
 Of all that changes a network is changed in place: that is what training is. Everything random (order, augmentation, dropout)
-comes from the one `rng`: weights, the optimiser's state, what is left of the epoch and the state of the rng are all that a run
-needs to go on as if nothing had happened.
+comes from the one `rng`: weights, the optimiser's state, what is left of the epoch and the state of the rng are in a checkpoint;
+given them and the same settings, a run goes on as if nothing had happened. Who trains a part of a network gives the optimiser
+that part of net.parameters().
 """
+import copy
 import json
 import os
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 
@@ -36,29 +39,41 @@ class TrainingState:
 START = TrainingState(0, 0, np.zeros(0, np.int64), float("nan"), float("nan"))
 
 
-def training_step(net, optimizer, x, labels):
-    """Take one step on a batch; return (loss, accuracy) of the batch before it."""
-    optimizer.zero_grad()
-    scores = net(x)
-    loss = ops.cross_entropy(scores, labels)
-    loss.backward(retain_graph=False)
-    if np.isfinite(loss.data):
-        optimizer.step()
-    return loss.item(), float((scores.data.argmax(axis=1) == labels).mean())
+class TrainingStep:
+    """What is done with a batch: calling it takes one step. This one is a classifier's; derive from it for another loss.
+
+    `models`: pairs (network, optimiser) that the step trains besides, for checkpoints.
+    """
+    models = ()
+
+    def inputs(self, x):
+        """Return what the network takes, of the pictures x (N, C, H, W)."""
+        return x
+
+    def __call__(self, net, optimizer, x, labels):
+        """Take one step on a batch; return (loss, accuracy) of the batch before it. A loss that is no number changes nothing."""
+        optimizer.zero_grad()
+        scores = net(self.inputs(x))
+        loss = ops.cross_entropy(scores, labels)
+        loss.backward(retain_graph=False)
+        if np.isfinite(loss.data):
+            optimizer.step()
+        return loss.item(), float((scores.data.argmax(axis=1) == labels).mean())
 
 
 def training_steps(net, pictures, optimizer, *, batch_size, rng, schedule=None, augment=None, start=START, last_good=None,
-                   take_step=training_step):
+                   take_step=TrainingStep()):
     """Yield TrainingStates without end; the network and the optimiser change in place.
 
     pictures: see data.Pictures. rng: a Generator, which moves on. schedule: learning rate of a step (default: the optimiser's).
-    augment: see data.py. start: the state that load_checkpoint returned. last_good: how an error calls the last checkpoint.
-    take_step(net, optimizer, x, labels) does what is done with a batch, and returns (loss, accuracy); if the network takes
-    something else than pictures x, take_step.inputs(x) is that.
-    Raises TrainingError when the loss is no number.
+    augment: see data.py. start: the state that load_checkpoint returned. last_good: path of the last checkpoint, for errors.
+    take_step: a TrainingStep. All weights take gradients. With batch norm, choose a batch_size that leaves no last batch of one.
+    Raises TrainingError when the loss is no number, SettingError.
     """
-    if not isinstance(rng, np.random.Generator):
-        raise SettingError(f"training_steps: rng is {rng!r}, expected numpy.random.default_rng(seed), which moves on")
+    _check_rng("training_steps", rng)
+    if not isinstance(batch_size, Integral) or batch_size < 1 or len(pictures) == 0:
+        raise SettingError(f"training_steps: batch_size is {batch_size!r} of {len(pictures)} pictures, expected a whole number, "
+                           "at least 1, and some pictures")
     yield start
     step, epoch, left = start.step, start.epoch, start.left
     while True:
@@ -68,18 +83,26 @@ def training_steps(net, pictures, optimizer, *, batch_size, rng, schedule=None, 
         images, labels = pictures.images[which], pictures.labels[which]
         x = normalize(augment(images, rng) if augment else images, net.preprocessing)
         if schedule is not None:
-            optimizer.lr = schedule(step - 1)
+            optimizer.lr = float(schedule(step - 1))
         net.train(rng)                          # whoever measured the accuracy in between has left it in eval mode
         loss, accuracy = take_step(net, optimizer, x, labels)
         if not np.isfinite(loss):
-            seen = take_step.inputs(x) if hasattr(take_step, "inputs") else x
-            raise TrainingError(f"step {step} (epoch {epoch}): the loss is {loss}; {_first_odd_layer(net, seen)}. The last good "
-                                f"checkpoint is {last_good or 'none'}; go on from there with a smaller learning rate")
+            there = last_good is not None and os.path.exists(last_good)
+            raise TrainingError(f"step {step} (epoch {epoch}): the loss is {loss}; {_first_odd_layer(net, take_step.inputs(x))}. "
+                                + (f"The last good checkpoint is {last_good}; go on from there" if there else
+                                   "There is no checkpoint yet; begin anew") + " with a smaller learning rate")
         yield TrainingState(step, epoch, left.copy(), loss, accuracy)
+
+
+def _check_rng(name, rng):
+    """Raise SettingError unless the rng is one whose state a checkpoint can hold."""
+    if not isinstance(rng, np.random.Generator) or type(rng.bit_generator) is not np.random.PCG64:
+        raise SettingError(f"{name}: rng is {rng!r}, expected numpy.random.default_rng(seed), which moves on")
 
 
 def _first_odd_layer(net, x):
     """Say where numbers that are none come from: the first layer with such weights, or with such outputs."""
+    net = copy.deepcopy(net).train(0)           # statistics and random numbers of the run stay as they are
     with no_grad():
         for name, out in net.activations(x).items():
             for key, parameter in net.layer(name).parameters.items():
@@ -87,11 +110,14 @@ def _first_odd_layer(net, x):
                     return f"the first layer with such numbers is {name!r}, in its {key}"
             if not np.isfinite(out.data).all():
                 return f"the first layer with such numbers is {name!r}, in its outputs"
-    return "no layer's output is to blame, so look at the labels, and at the other networks if there are some"
+    return (f"no layer's output is to blame (they end at {np.abs(out.data).max():.2g}), so look at the labels, at whether the "
+            "loss can take numbers so large, and at the other networks if there are some")
 
 
 def accuracy(net, pictures, batch_size=100):
     """Return the part of the pictures whose class the network finds, in eval mode; the network is left in it."""
+    if len(pictures) == 0:
+        raise SettingError("accuracy: there are no pictures to measure it on")
     net.eval()
     right = 0
     with no_grad():
@@ -105,12 +131,19 @@ def save_checkpoint(path, net, optimizer, rng, state, others=(), run=None):
     """Write all that a run needs to go on to an .npz file, whole or not at all.
 
     others: more pairs (network, optimiser) that are trained. run: what else it depends on, such as its seed, a dict for JSON.
+    Raises TrainingError if there are numbers that are none; the file before then stays.
     """
+    _check_rng("save_checkpoint", rng)
     arrays = {"left": state.left}
     for number, (its, own) in enumerate([(net, optimizer), *others]):
         arrays |= {f"{number}/weights/{name}": p.data for name, p in its.parameters().items()}
         arrays |= {f"{number}/buffers/{name}": a for name, a in its.buffers().items()}
         arrays |= {f"{number}/optimizer/{name}": a for name, a in own.state().items()}
+    odd = [name for name, array in arrays.items() if not np.isfinite(array).all()]
+    if odd:
+        raise TrainingError(f"after step {state.step} (epoch {state.epoch}) there are numbers that are none in {odd[0]!r}, and "
+                            f"no checkpoint was written; go on from the one before, if {os.fspath(path)!r} is there, with a "
+                            "smaller learning rate")
     about = {"architectures": [its.architecture for its, _ in [(net, optimizer), *others]], "run": run, "step": state.step,
              "epoch": state.epoch, "rng": rng.bit_generator.state}
     with replacing(os.fspath(path)) as temporary, open(temporary, "wb") as file:
@@ -124,9 +157,10 @@ def load_checkpoint(path, net, optimizer, rng, others=(), run=None):
 
     Raises WeightsError if the file is damaged, or of another network or run; then nothing has changed.
     """
+    _check_rng("load_checkpoint", rng)
     models, path = [(net, optimizer), *others], os.fspath(path)
     given, start, random_state, arrays = _read_checkpoint(path)
-    wanted = [[its.architecture for its, _ in models], run]
+    wanted = json.loads(json.dumps([[its.architecture for its, _ in models], run]))
     if given != wanted:
         raise WeightsError(f"{path!r} is a checkpoint of {given}, not of {wanted}; go on with the same settings, or remove it")
     own = {}

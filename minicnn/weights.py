@@ -138,6 +138,9 @@ def find(name_or_path):
         raise UnknownNameError(f"the weights {name!r} are not here; "
                                f"run `python -m tools.get_weights {name}` to fetch them")
     if name in nets.NAMES:
+        ours = [other for other in found if other.startswith(f"{name}_")]           # lenet: lenet_mnist
+        if ours:
+            raise UnknownNameError(f"there are no weights {name!r} here, but {', '.join(ours)}, a {name}; load that")
         way = f"train_{name}` trains it" if name.endswith("_cifar10") else "get_weights --list` shows where there are some"
         raise UnknownNameError(f"there are no weights for {name!r} here; `python -m tools.{way}, "
                                f"minicnn.build({name!r}) makes the network with random ones")

@@ -22,6 +22,7 @@ def results():
     import sklearn
     from openTSNE.affinity import PerplexityBasedNN
     from scipy.spatial.distance import pdist, squareform
+    from sklearn.cluster import KMeans
     from sklearn.manifold import _t_sne, _utils
     from sklearn.neighbors import NearestNeighbors
     X = clusters(20, 5, seed=1)
@@ -47,6 +48,11 @@ def results():
     cost, gradient = _t_sne._kl_divergence_bh(Y.ravel(), P.astype(np.float32), 1, len(big), 2, angle=0.5)
     out["barnes_hut/X"], out["barnes_hut/Y"] = big, Y
     out["barnes_hut/gradient"] = gradient.reshape(Y.shape)
+    X = clusters(40, 3, seed=6)
+    for k in (2, 5):
+        fit = KMeans(k, init=X[:k], n_init=1, max_iter=1000, tol=0, algorithm="lloyd").fit(X)
+        out[f"kmeans/{k}/labels"], out[f"kmeans/{k}/centers"] = fit.labels_.astype(np.int32), fit.cluster_centers_
+        out[f"kmeans/{k}/inertia"] = fit.inertia_
     return out
 
 

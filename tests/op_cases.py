@@ -113,6 +113,7 @@ class UnderRule(Op):
 
     @staticmethod
     def backward(ctx, dout):
+        ctx.x.grad = None
         with relu_rule(ctx.rule):
             ctx.out.backward(dout)
         return (ctx.x.grad,)

@@ -2,6 +2,7 @@
 import gzip
 import io
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -62,12 +63,67 @@ def test_damaged_idx_files(tmp_path, content, pack):
 def test_a_gzip_bomb_is_not_unpacked(tmp_path):
     path = tmp_path / "bomb.gz"
     path.write_bytes(gzip.compress(idx(np.zeros((2, 2))) + bytes(10_000_000)))
+    tracemalloc.start()
     with pytest.raises(DataError, match="more"):
         read_idx(path)
-    path.write_bytes(path.read_bytes()[:-20])
+    assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    tracemalloc.stop()
     path.write_bytes(gzip.compress(idx(np.zeros((50, 50))))[:-9])
     with pytest.raises(DataError, match="cannot be read"):
         read_idx(path)
+
+
+def test_a_damaged_gzip_stream_and_a_claim_of_too_much(tmp_path):
+    content = bytearray(gzip.compress(idx(np.random.default_rng(0).integers(0, 256, (50, 50)))))
+    for at in range(20, 200, 30):
+        damaged = bytearray(content)
+        damaged[at] ^= 0x55
+        (tmp_path / "file.gz").write_bytes(damaged)
+        with pytest.raises(DataError, match="download it again") as told:
+            read_idx(tmp_path / "file.gz")
+        assert "\n" not in str(told.value)
+    (tmp_path / "file").write_bytes(b"\0\0\x08\x02" + np.array([2**20, 2**20], ">u4").tobytes())
+    with pytest.raises(DataError, match="claims to hold 1,099,511,627,776 bytes"):
+        read_idx(tmp_path / "file")
+    (tmp_path / "file").write_bytes(idx(np.zeros((3, 3)))[:-2])
+    with pytest.raises(DataError, match=r"should hold \(3, 3\) bytes, but has 7"):
+        read_idx(tmp_path / "file")
+
+
+def test_one_set_is_never_read_as_the_other(tmp_path, nowhere, monkeypatch):
+    digits, clothes = write_mnist(tmp_path / "flat"), tmp_path / "flat" / "fashion_mnist"
+    write_mnist(clothes)
+    for name in IDX_FILES[::2]:
+        (clothes / name).write_bytes(idx(np.full((5 if "train" in name else 3, 28, 28), 7)))
+    assert (fashion_mnist(tmp_path / "flat")[0].images == 7).all() and (fashion_mnist(clothes)[0].images == 7).all()
+    assert np.array_equal(mnist(tmp_path / "flat")[0].images[:, 0], digits[0])
+    with pytest.raises(DataError, match="are not in"):
+        mnist(clothes)
+    monkeypatch.setenv("MINICNN_DATA", str(tmp_path / "flat"))
+    assert (fashion_mnist()[0].images == 7).all()
+    with pytest.raises(DataError, match="are not in"):
+        mnist()
+
+
+def test_some_packed_and_some_not_and_what_is_missing(tmp_path):
+    arrays = write_mnist(tmp_path / "mnist")
+    path = tmp_path / "mnist" / IDX_FILES[2]
+    (tmp_path / "mnist" / f"{IDX_FILES[2]}.gz").write_bytes(gzip.compress(path.read_bytes()))
+    path.unlink()
+    assert np.array_equal(mnist(tmp_path)[1].images[:, 0], arrays[2])
+    (tmp_path / "mnist" / IDX_FILES[3]).unlink()
+    with pytest.raises(DataError, match=f"the files {IDX_FILES[3]} are not in"):
+        mnist(tmp_path)
+
+
+@pytest.mark.parametrize("images, labels, classes", [
+    (np.zeros((3, 1, 4, 4), np.uint8), np.zeros((3, 1), int), "01"), (np.zeros((3, 1, 4, 4), np.uint8), np.zeros(4, int), "01"),
+    (np.zeros((3, 1, 4, 4), np.float32), np.zeros(3, int), "01"), (np.zeros((3, 4, 4), np.uint8), np.zeros(3, int), "01"),
+    (np.zeros((3, 1, 4, 4), np.uint8), np.zeros(3), "01"), (np.zeros((3, 1, 4, 4), np.uint8), [0, 1, 1], "01"),
+    (np.zeros((3, 1, 4, 4), np.uint8), np.array([0, 1, 2]), "01"), (np.zeros((3, 1, 4, 4), np.uint8), np.array([0, -1, 1]), "")])
+def test_pictures_that_are_none(images, labels, classes):
+    with pytest.raises(DataError, match="Pictures.*expected"):
+        Pictures(images, labels, tuple(classes))
 
 
 def test_files_that_do_not_fit_together(tmp_path):
@@ -138,7 +194,11 @@ class Evil:
 
 @pytest.mark.parametrize("content", [pickle.dumps(Evil(), protocol=2), b"", b"no pickle", pickle.dumps([1, 2]),
                                      pickle.dumps({"data": np.zeros((2, 5), np.uint8), "labels": [0, 1]}),
-                                     pickle.dumps({"labels": [0, 1]})])
+                                     pickle.dumps({"labels": [0, 1]}),
+                                     pickle.dumps({"data": np.zeros((2, 3072), np.uint8), "labels": np.array([0, 1])}),
+                                     pickle.dumps({"data": np.zeros((2, 3072), np.uint8), "labels": ["cat", "dog"]}),
+                                     pickle.dumps({"data": np.zeros((2, 3072), np.uint8), "labels": [0.5, 1]}),
+                                     pickle.dumps({"data": np.zeros((2, 3072), np.int16), "labels": [0, 1]})])
 def test_python_files_run_nothing(tmp_path, content, capsys):
     for part in CIFAR10_PARTS:
         (tmp_path / part).write_bytes(content)
@@ -159,6 +219,12 @@ def test_damaged_binary_files_and_sheets(tmp_path):
     (tmp_path / "other" / "cifar10.h5").write_bytes(b"no HDF5")
     with pytest.raises(DataError, match="cannot be read"):
         cifar10(tmp_path / "other")
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "other" / "cifar10.h5", "w") as file:
+        file["train_labels"], file["test_labels"] = np.zeros(50_000, int), np.zeros(10_000, int)
+        file.create_dataset("sheets", (0,), h5py.vlen_dtype(np.uint8))
+    with pytest.raises(DataError, match="cannot be read"):
+        cifar10(tmp_path / "other")
 
 
 def test_a_folder_for_each_class(tmp_path):
@@ -176,14 +242,17 @@ def test_a_folder_for_each_class(tmp_path):
         with pytest.raises(DataError, match="no subfolders"):
             folder_of_pictures(odd, 16)
     (tmp_path / "empty" / "class").mkdir(parents=True)
-    with pytest.raises(DataError, match="hold no pictures"):
+    with pytest.raises(DataError, match="holds no pictures"):
         folder_of_pictures(tmp_path / "empty", 16)
+    for size in (0, "16", (16, 16)):
+        with pytest.raises(SettingError, match="size is"):
+            folder_of_pictures(tmp_path, size)
 
 
 # --- batches and augmentation -----------------------------------------------------------------------------------------
 def some(count=10, channels=3, size=8):
     images = np.random.default_rng(1).integers(0, 256, (count, channels, size, size), np.uint8)
-    return Pictures(images, np.arange(count), ())
+    return Pictures(images, np.arange(count), ())           # without names
 
 
 def test_batches_are_all_the_pictures_once():
@@ -194,9 +263,10 @@ def test_batches_are_all_the_pictures_once():
     assert first == second and sorted(first) == list(range(10)) and first != list(range(10))
     for images, numbers in batches(pictures, 3, np.random.default_rng(0)):
         assert np.array_equal(images, pictures.images[numbers])
-    for size in (0, 2.5, "4"):
+    assert len(list(batches(pictures, np.int64(4)))) == 3
+    for size, rng in ((0, None), (2.5, None), ("4", None), (4, 0)):
         with pytest.raises(SettingError, match="size is"):
-            next(batches(pictures, size))
+            next(batches(pictures, size, rng))
 
 
 @pytest.mark.parametrize("order, channels", [("RGB", 3), ("BGR", 3), ("GRAY", 1)])

@@ -104,6 +104,18 @@ def test_cpu_agrees_with_ref_in_float32(case):
             assert_close(grad, expected_grad, 5e-5, f"gradient of input {i}")
 
 
+@every_case
+def test_a_second_backward_pass_adds_the_same_again(case):
+    tensors = [None if a is None else Tensor(a, requires_grad=True) for a in case.arrays()]
+    out = case.run(ops, *tensors)
+    cotangent = cotangent_for(out.shape).astype(out.dtype)
+    out.backward(cotangent)
+    once = [None if t is None else t.grad.copy() for t in tensors]
+    out.backward(cotangent)
+    for i, (tensor, first) in enumerate(zip(tensors, once)):
+        assert tensor is None or np.array_equal(tensor.grad, 2 * first, equal_nan=True), f"gradient of input {i}"
+
+
 @every_backend
 @cases_where(lambda c: c.linear)
 def test_adjoint(case, backend):

@@ -129,6 +129,9 @@ def test_unknown_names_say_what_to_do(folder, monkeypatch):
     minicnn.save(minicnn.build(SMALL), "weights/digits.h5")
     with pytest.raises(UnknownNameError, match="did you mean 'digits'"):
         minicnn.load("digit")
+    minicnn.save(minicnn.build("lenet"), "weights/lenet_digits.h5")
+    with pytest.raises(UnknownNameError, match="but lenet_digits, a lenet; load that"):
+        minicnn.load("lenet")
     for missing in ("no/such.h5", "such.h5", "./lenet"):
         refused(missing, "there is no weights file")
 

@@ -4,7 +4,7 @@
     python -m tools.train_lenet_mnist --evaluate    # accuracy of the file that is there
 
 After every epoch a checkpoint is written; Ctrl-C writes one at once and leaves. Whatever ended a run, the same command goes on
-and ends with the same bits as one that was never stopped.
+and ends with the same bits as one that was never stopped. (Another --lr is taken from there on; an edited recipe wants --fresh.)
 """
 import argparse
 import math
@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +20,11 @@ import tqdm
 
 import minicnn
 from minicnn.data import cifar10
-from minicnn.errors import MinicnnError
+from minicnn.errors import MinicnnError, SettingError
 from minicnn.files import remove_leftovers
 from minicnn.optim import cosine
-from minicnn.training import START, accuracy, load_checkpoint, save_checkpoint, training_step, training_steps
+from minicnn.training import START, TrainingStep, accuracy, load_checkpoint, save_checkpoint, training_steps
+from minicnn.weights import check_destination
 
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
 
@@ -42,7 +43,7 @@ class Recipe:
     augment: object = None
     options: tuple = ()         # of minicnn.build, as pairs
     begin: object = None        # called with the parameters, to change the first weights in place
-    take_step: object = None    # a function of the run's rng; returns training_steps' take_step, whose `models` are trained too
+    take_step: object = None    # a function of the run's rng that returns a TrainingStep; without: a classifier's
     after: object = None        # called with (train, path of the weights) at the end, for what belongs beside them
     measure: object = accuracy  # what is reported: a number of (net, pictures)
     unit: str = "{:.2%}"
@@ -65,15 +66,21 @@ def main(recipe, arguments=None):
     parser.add_argument("--data", metavar="FOLDER", help="where the data set is, if not in a usual place")
     parser.add_argument("--epochs", type=int, default=recipe.epochs, help="default %(default)s; stretches the schedule")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--lr", type=float, default=recipe.lr, help="the highest learning rate, default %(default)s")
     parser.add_argument("--out", metavar="FILE", default=str(WEIGHTS / f"{recipe.name}.h5"), help="default in weights/")
     parser.add_argument("--fresh", action="store_true", help="begin anew, whatever checkpoint there is")
     given = parser.parse_args(arguments)
     try:
+        if given.epochs < 1 or given.seed < 0 or not given.lr > 0:
+            raise SettingError(f"--epochs {given.epochs}, --seed {given.seed}, --lr {given.lr}: expected whole numbers from 1 "
+                               "and from 0, and a number above 0")
+        if not given.evaluate:
+            check_destination(given.out)
         train, tests, licence = recipe.data(given.data)
         if given.evaluate:
             report(recipe, minicnn.load(given.out), tests)
         else:
-            run(recipe, train, tests, given.epochs, given.seed, Path(given.out), licence, given.fresh)
+            run(replace(recipe, lr=given.lr), train, tests, given.epochs, given.seed, Path(given.out), licence, given.fresh)
         return 0
     except MinicnnError as error:
         print(f"{recipe.name}: {error}", file=sys.stderr)
@@ -91,10 +98,9 @@ def run(recipe, train, tests, epochs, seed, out, licence="", fresh=False):
     checkpoint, optimizer = out.with_suffix(".checkpoint.npz"), recipe.optimizer(net.train(rng).parameters(), recipe.lr)
     if recipe.begin:
         recipe.begin(net.parameters())
-    take_step = recipe.take_step(rng) if recipe.take_step else training_step
-    others, start = getattr(take_step, "models", ()), START
-    about = {"recipe": recipe.name, "seed": seed, "epochs": epochs, "batch_size": recipe.batch_size, "lr": recipe.lr,
-             "pictures": len(train)}
+    take_step = recipe.take_step(rng) if recipe.take_step else TrainingStep()
+    others, start = take_step.models, START
+    about = {"recipe": recipe.name, "seed": seed, "epochs": epochs, "batch_size": recipe.batch_size, "pictures": len(train)}
     if fresh:
         checkpoint.unlink(missing_ok=True)
     if checkpoint.exists():
@@ -111,7 +117,8 @@ def run(recipe, train, tests, epochs, seed, out, licence="", fresh=False):
            lambda state: save_checkpoint(checkpoint, net, optimizer, rng, state, others, about))
     found = report(recipe, net, tests)
     net.provenance = {
-        "source": f"trained by python -m tools.train_{recipe.name} --epochs {epochs} --seed {seed}", "licence": licence,
+        "source": f"trained by python -m tools.train_{recipe.name} --epochs {epochs} --seed {seed} --lr {recipe.lr}",
+        "licence": licence,
         "conversion": f"{epochs} epochs; " + "; ".join(f"{value} of the {name}" for name, value in found.items())}
     minicnn.save(net, out)
     if recipe.after:

@@ -11,9 +11,9 @@ def generator_cifar10():
     """From relu5 of vgg_cifar10, (N, 256), to pictures as vgg_cifar10 takes them, (N, 3, 32, 32); 1,135,203 parameters.
 
     The published one for CaffeNet's fc6 in small: linear layers, then transposed convolutions, leaky ReLUs between, none at the
-    end. Batch norm, which the published one does without, makes it learn in few epochs: of the code first, nine tenths of whose
-    variance lie in nine directions, those of the classes. Its preprocessing is that of what comes out: net.deprocess makes the
-    picture.
+    end. Batch norm, which the published one does without, makes it learn in few epochs: of the code first, for its numbers are of
+    very different size and some are always 0. (Nine tenths of the code's variance lie in nine directions, those of the
+    classes: much of the picture is not in it.) Its preprocessing is that of what comes out: net.deprocess makes the picture.
     """
     net = Network("generator_cifar10", preprocessing=UNIT)
     net.add("bn_code", BatchNorm2d(256))

@@ -41,7 +41,9 @@ def batch_norm(x, running_mean, running_var, weight=None, bias=None, training=Fa
     Nothing is changed in place: with `return_stats` the result is (out, new running mean, new running variance), the
     same arrays as given while not training. In training both running arrays may be None: then None comes back.
     """
-    check_norm("batch_norm", x, weight, bias)
+    check_norm("batch_norm", x, weight, bias, eps)
+    if not 0 <= momentum <= 1:
+        raise ShapeError(f"batch_norm: momentum is {momentum!r}, expected a share from 0 to 1, that of the new batch")
     size = shape_of(x)
     given = [r for r in (running_mean, running_var) if r is not None]
     if len(given) == 1 or (not given and not training):

@@ -31,7 +31,7 @@ def group_norm(x, num_groups, weight=None, bias=None, eps=1e-5):
 
     weight and bias (C,) scale and shift the channels. Raises ShapeError where num_groups does not divide the channels.
     """
-    check_norm("group_norm", x, weight, bias)
+    check_norm("group_norm", x, weight, bias, eps)
     size = shape_of(x)
     if int(num_groups) != num_groups or num_groups < 1 or size[1] % num_groups:
         raise ShapeError(f"group_norm: num_groups={num_groups} must divide the {size[1]} channels of x")

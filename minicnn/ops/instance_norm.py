@@ -38,6 +38,6 @@ def instance_norm(x, running_mean=None, running_var=None, weight=None, bias=None
     if running_mean is not None or running_var is not None or not use_input_stats:
         raise ShapeError("instance_norm: running statistics are not supported, expected running_mean=None, "
                          "running_var=None and use_input_stats=True (give weight and bias by name)")
-    check_norm("instance_norm", x, weight, bias, least_ndim=3)
+    check_norm("instance_norm", x, weight, bias, eps, least_ndim=3)
     check_set_size("instance_norm", x, math.prod(shape_of(x)[2:]), "the plane")
     return InstanceNorm.apply(x, weight, bias, eps=eps)

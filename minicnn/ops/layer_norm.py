@@ -32,8 +32,8 @@ class LayerNorm(Op):
     def backward(ctx, dout):
         dweight = np.sum(dout * ctx.xhat, axis=ctx.examples) if ctx.needs_grad[1] else None
         dbias = np.sum(dout, axis=ctx.examples) if ctx.needs_grad[2] else None
-        ctx.needs_grad = ctx.needs_grad[0], False, False        # of the scale and shift per channel, which are not there
-        return normalize_backward(ctx, dout if ctx.weight is None else dout * ctx.weight)[0], dweight, dbias
+        dx, _, _ = normalize_backward(ctx, dout if ctx.weight is None else dout * ctx.weight, affine=False)
+        return dx, dweight, dbias
 
 
 def layer_norm(x, normalized_shape, weight=None, bias=None, eps=1e-5):
@@ -45,5 +45,5 @@ def layer_norm(x, normalized_shape, weight=None, bias=None, eps=1e-5):
     size = tuple(shape_of(x))
     if not wanted or 0 in wanted or size[-len(wanted):] != wanted:
         raise ShapeError(f"layer_norm: x has shape {size}, expected last axes normalized_shape={wanted}")
-    check_norm("layer_norm", x, weight, bias, shape=wanted, least_ndim=1)
+    check_norm("layer_norm", x, weight, bias, eps, shape=wanted, least_ndim=1)
     return LayerNorm.apply(x, weight, bias, last=len(wanted), eps=eps)

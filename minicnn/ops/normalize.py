@@ -192,27 +192,33 @@ def normalize_forward(ctx, x, layout, eps, weight=None, bias=None, statistics=No
     return kernels["forward"](sets, mean, var, eps, weight, bias).reshape(x.shape), mean, var
 
 
-def normalize_backward(ctx, dy):
-    """Return dL/dx, dL/dweight and dL/dbias from dL/dy and what normalize_forward saved; None for what is not wanted."""
+def normalize_backward(ctx, dy, affine=True):
+    """Return dL/dx, dL/dweight and dL/dbias from dL/dy and what normalize_forward saved; None for what is not wanted.
+
+    affine=False: there is no scale and no shift per channel, and nothing is wanted of them.
+    """
     *saved, weight = ctx.saved
+    wanted = ctx.needs_grad[1:] if affine else (False, False)
     sets, kernels = saved[0], pick(KERNELS)
     A, S, K, P = sets.shape
     dx, dweight, dbias, sums, shape = None, None, None, None, dy.shape
     dtype, dy = dy.dtype, dy.reshape(sets.shape)
-    if not ctx.constant or any(ctx.needs_grad[1:]):
+    if not ctx.constant or any(wanted):
         sums = kernels["sums"](dy, *saved)
     if ctx.needs_grad[0]:
         w = weight[np.arange(S * K) % len(weight)].reshape(S, K)
         shift, stretch = np.zeros((2, S)) if ctx.constant else (w * sums).sum(axis=(1, 3)) / (A * K * P)
         dx = kernels["backward"](dy, *saved, weight, shift, stretch).reshape(shape)
-    if any(ctx.needs_grad[1:]):
+    if any(wanted):
         dbias, dweight = sums.reshape(2, A * S * K // len(weight), len(weight)).sum(axis=1).astype(dtype)
-    return dx, dweight if ctx.needs_grad[1] else None, dbias if ctx.needs_grad[2] else None
+    return dx, dweight if wanted[0] else None, dbias if wanted[1] else None
 
 
-def check_norm(op, x, weight, bias, shape=None, least_ndim=2):
-    """Raise ShapeError unless x has enough axes and weight and bias have `shape` (default: one number per channel)."""
+def check_norm(op, x, weight, bias, eps, shape=None, least_ndim=2):
+    """Raise ShapeError unless x has enough axes, weight and bias have `shape` (default: one number per channel), and eps >= 0."""
     size = shape_of(x)
+    if not eps >= 0:
+        raise ShapeError(f"{op}: eps is {eps!r}, expected a number, 0 or more")
     if len(size) < least_ndim:
         layout = "(N, C, ...)" if least_ndim == 2 else "(N, C, L, ...)"
         raise ShapeError(f"{op}: x has shape {tuple(size)}, expected at least {least_ndim} axes {layout}")

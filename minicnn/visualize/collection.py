@@ -127,5 +127,5 @@ def _client(dask):
     try:
         return Client(dask, timeout=10), as_completed
     except (OSError, ValueError, TimeoutError) as error:
-        raise SettingError(f"collection: no Dask scheduler answers at {dask!r} ({error}); start one with `dask scheduler` and give "
-                           "its address, tcp://HOST:8786") from None
+        raise SettingError(f"collection: no Dask scheduler answers at {dask!r} ({error}); start one with `dask scheduler` and "
+                           "give its address, tcp://HOST:8786") from None

@@ -22,10 +22,11 @@ from ..ops.op import pair
 from ..optim import Adam
 from ..tape import no_grad
 from ..tensor import Tensor
+from ..training import TrainingStep
 from .backprop import class_seed
 
 
-class GeneratorStep:
+class GeneratorStep(TrainingStep):
     """What training_steps does with a batch to train a generator of 32 x 32 pictures; its `models` are f, g and h of D.
 
     encoder: a Network, which stays as it is; code_layer and feature_layer: E and C. weights: pixel, feature, adversarial.
@@ -49,7 +50,7 @@ class GeneratorStep:
         return self.described(x)[0]
 
     def __call__(self, generator, optimizer, x, labels):
-        """Take one step of G and one of D; return L(G) and how many of the pictures, real or generated, D told rightly."""
+        """Take one step of G and one of D; return L(G) and the part of the pictures, real or generated, that D told."""
         code, features = self.described(x)
         optimizer.zero_grad()
         made = generator(code)
