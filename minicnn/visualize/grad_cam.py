@@ -22,6 +22,7 @@ def grad_cam(net, x, class_index, layer):
         raise ShapeError(f"grad_cam: layer {layer!r} has no maps below the scores of {net.architecture}, or x {image.shape} is "
                          "not one picture; give a layer with maps (1, K, h, w)")
     scores = maps[net.class_layer]
+    maps[layer].retain_grad()
     scores.backward(class_seed(scores, class_index))
     weights = maps[layer].grad.mean(axis=(2, 3), keepdims=True)
     return np.maximum((weights * maps[layer].data).sum(axis=1), 0)[0]
