@@ -13,6 +13,7 @@ A. Nguyen et al., NeurIPS 2016 (what the generator is for).
 import numpy as np
 
 from .. import ops
+from ..errors import SettingError
 from ..nn import Conv2d, Dropout, GlobalAvgPool2d, LeakyReLU, Linear, Sequential
 from ..optim import Adam
 from ..tape import no_grad
@@ -24,10 +25,19 @@ class GeneratorStep(TrainingStep):
 
     encoder: a Network, which stays as it is; code_layer and feature_layer: E and C. weights: pixel, feature, adversarial.
     rng: the Generator of the run, from which D's weights and its dropout come. lr: of D, which keeps it; G has that of its own
-    optimiser. `parts`: the three terms of the last L(G), before their weights.
+    optimiser. `parts`: the three terms of the last L(G), before their weights. Raises SettingError, UnknownNameError.
     """
 
     def __init__(self, encoder, code_layer, feature_layer, weights, rng, lr=2e-4):
+        encoder.layer(feature_layer)
+        encoder.layer(code_layer)
+        names = list(encoder.layers)
+        if names.index(feature_layer) > names.index(code_layer) or not isinstance(rng, np.random.Generator):
+            raise SettingError(f"GeneratorStep: features {feature_layer!r}, code {code_layer!r} and rng {rng!r}, expected a "
+                               "layer of features no later than that of the code, and the Generator of the run")
+        if np.shape(weights) != (3,) or not (np.isfinite(weights).all() and min(weights) >= 0):
+            raise SettingError(f"GeneratorStep: weights is {weights!r}, expected three numbers, 0 or more: of pixels, features "
+                               "and the discriminator")
         self.encoder, self.code_layer, self.feature_layer, self.weights = encoder.eval(), code_layer, feature_layer, weights
         self.rng, (self.f, self.g, self.h) = rng, (net.initialise(rng) for net in discriminator())
         self.models = [(net, Adam(net.train(rng).parameters(), lr=lr, betas=(0.5, 0.999))) for net in (self.f, self.g, self.h)]
