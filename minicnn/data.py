@@ -41,14 +41,14 @@ class Pictures:
     def __post_init__(self):
         images, labels = self.images, self.labels
         kinds = [getattr(a, "dtype", np.dtype(object)) for a in (images, labels)]
-        shapes = kinds[0] != np.uint8 or kinds[1].kind not in "iu" or images.ndim != 4 or labels.shape != (len(images),)
-        if shapes or images.shape[1] not in (1, 3) or 0 in images.shape[2:] or not isinstance(self.classes, tuple):
+        odd = kinds[0] != np.uint8 or kinds[1].kind not in "iu" or images.ndim != 4 or labels.shape != (len(images),)
+        if odd or images.shape[1] not in (1, 3) or 0 in images.shape[2:] or not isinstance(self.classes, tuple):
             raise DataError(f"Pictures: images {np.shape(images)} {kinds[0]}, labels {np.shape(labels)} {kinds[1]} and classes "
                             f"{reprlib.repr(self.classes)}, expected (N, 1 or 3, H, W) uint8, pixels from 0 to 255, arrays of "
                             "whole numbers (N,), and a tuple of names")
         if len(labels) and not 0 <= labels.min() <= labels.max() < (len(self.classes) or np.inf):
-            raise DataError(f"Pictures: labels run from {labels.min()} to {labels.max()}, expected 0 to {len(self.classes) - 1}, "
-                            "the numbers of the classes")
+            raise DataError(f"Pictures: labels run from {labels.min()} to {labels.max()}, expected numbers of classes, from 0 "
+                            f"on, of which {len(self.classes)} have names")
 
     def __len__(self):
         return len(self.labels)
@@ -200,7 +200,7 @@ def _files(name, folder, sets):
                 lacking = [file for file, path in zip(files, paths) if not path.is_file()]
                 if not lacking:
                     return paths
-                missing = lacking if 0 < len(files) - len(lacking) else missing
+                missing = lacking if len(lacking) < len(files) else missing         # the set of which something is there
     raise DataError(f"{name}: the files {', '.join(missing)} are not in {' nor in '.join(repr(str(p)) for p in places)}; "
                     f"download them (they are on several mirrors), put them into a folder named {name} and set the environment "
                     "variable MINICNN_DATA to the folder around it")

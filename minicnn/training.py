@@ -70,7 +70,7 @@ def training_steps(net, pictures, optimizer, *, batch_size, rng, schedule=None, 
     take_step: a TrainingStep. All weights take gradients. With batch norm, choose a batch_size that leaves no last batch of one.
     Raises TrainingError when the loss is no number, SettingError.
     """
-    _check_rng("training_steps", rng)
+    check_rng("training_steps", rng)
     if not isinstance(batch_size, Integral) or batch_size < 1 or len(pictures) == 0:
         raise SettingError(f"training_steps: batch_size is {batch_size!r} of {len(pictures)} pictures, expected a whole number, "
                            "at least 1, and some pictures")
@@ -104,7 +104,7 @@ def _rate(lr, step):
     return float(lr)
 
 
-def _check_rng(name, rng):
+def check_rng(name, rng):
     """Raise SettingError unless the rng is one whose state a checkpoint can hold."""
     if not isinstance(rng, np.random.Generator) or type(rng.bit_generator) is not np.random.PCG64:
         raise SettingError(f"{name}: rng is {rng!r}, expected numpy.random.default_rng(seed), which moves on")
@@ -147,7 +147,7 @@ def save_checkpoint(path, net, optimizer, rng, state, others=(), run=None):
     others: more pairs (network, optimiser) that are trained. run: what else it depends on, such as its seed, a dict for JSON.
     Raises TrainingError if there are numbers that are none; the file before then stays.
     """
-    _check_rng("save_checkpoint", rng)
+    check_rng("save_checkpoint", rng)
     arrays = {"left": state.left}
     for number, (its, own) in enumerate([(net, optimizer), *others]):
         arrays |= {f"{number}/weights/{name}": p.data for name, p in its.parameters().items()}
@@ -179,7 +179,7 @@ def load_checkpoint(path, net, optimizer, rng, others=(), run=None):
 
     Raises WeightsError if the file is damaged, or of another network or run; then nothing has changed.
     """
-    _check_rng("load_checkpoint", rng)
+    check_rng("load_checkpoint", rng)
     models, path = [(net, optimizer), *others], os.fspath(path)
     given, start, random_state, arrays = _read_checkpoint(path)
     wanted = json.loads(json.dumps([[its.architecture for its, _ in models], run]))

@@ -393,7 +393,7 @@ def test_a_run_that_is_killed_ends_with_the_same_bits(tmp_path, kills):
         time.sleep(rng.uniform(0, 0.1))
         run.kill()
         run.communicate()
-        assert run.returncode == -signal.SIGKILL and not killed.exists(), f"ended before kill {struck + 1}"
+        assert run.returncode != 0 and not killed.exists(), f"ended before kill {struck + 1}"
     run = start_run(killed)
     _, err = run.communicate()
     assert run.returncode == 0, err

@@ -8,6 +8,7 @@ and ends with the same bits as one that was never stopped. (Another --lr is take
 """
 import argparse
 import math
+import os
 import signal
 import sys
 import time
@@ -165,7 +166,7 @@ def _asked_to_stop():
         if asked:
             raise KeyboardInterrupt
         asked.append(number)
-        print("stopping after this step (Ctrl-C again: at once, without saving)", file=sys.stderr)
+        os.write(2, b"\nstopping after this step (Ctrl-C again: at once, without saving)\n")     # print may just be at work
     try:
         before = signal.signal(signal.SIGINT, note)
     except ValueError:              # not the main thread: nobody can press Ctrl-C here

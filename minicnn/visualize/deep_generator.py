@@ -17,7 +17,7 @@ from ..errors import SettingError
 from ..nn import Conv2d, Dropout, GlobalAvgPool2d, LeakyReLU, Linear, Sequential
 from ..optim import Adam
 from ..tape import no_grad
-from ..training import TrainingStep
+from ..training import TrainingStep, check_rng
 
 
 class GeneratorStep(TrainingStep):
@@ -31,10 +31,11 @@ class GeneratorStep(TrainingStep):
     def __init__(self, encoder, code_layer, feature_layer, weights, rng, lr=2e-4):
         encoder.layer(feature_layer)
         encoder.layer(code_layer)
+        check_rng("GeneratorStep", rng)
         names = list(encoder.layers)
-        if names.index(feature_layer) > names.index(code_layer) or not isinstance(rng, np.random.Generator):
-            raise SettingError(f"GeneratorStep: features {feature_layer!r}, code {code_layer!r} and rng {rng!r}, expected a "
-                               "layer of features no later than that of the code, and the Generator of the run")
+        if names.index(feature_layer) > names.index(code_layer):
+            raise SettingError(f"GeneratorStep: the features come from {feature_layer!r}, after the code from {code_layer!r}; "
+                               "expected an earlier layer, or the same")
         if np.shape(weights) != (3,) or not (np.isfinite(weights).all() and min(weights) >= 0):
             raise SettingError(f"GeneratorStep: weights is {weights!r}, expected three numbers, 0 or more: of pixels, features "
                                "and the discriminator")
