@@ -12,6 +12,7 @@ import gzip
 import io
 import math
 import os
+import reprlib
 import zlib
 from dataclasses import dataclass, replace
 from numbers import Integral
@@ -40,12 +41,14 @@ class Pictures:
     def __post_init__(self):
         images, labels = self.images, self.labels
         kinds = [getattr(a, "dtype", np.dtype(object)) for a in (images, labels)]
-        if kinds[0] != np.uint8 or kinds[1].kind not in "iu" or images.ndim != 4 or labels.shape != (len(images),):
-            raise DataError(f"Pictures: images {np.shape(images)} {kinds[0]} and labels {np.shape(labels)} {kinds[1]}, expected "
-                            "(N, C, H, W) uint8, pixels from 0 to 255, and (N,) whole numbers")
+        odd = kinds[0] != np.uint8 or kinds[1].kind not in "iu" or images.ndim != 4 or labels.shape != (len(images),)
+        if odd or images.shape[1] not in (1, 3) or 0 in images.shape[2:] or not isinstance(self.classes, tuple):
+            raise DataError(f"Pictures: images {np.shape(images)} {kinds[0]}, labels {np.shape(labels)} {kinds[1]} and classes "
+                            f"{reprlib.repr(self.classes)}, expected (N, 1 or 3, H, W) uint8, pixels from 0 to 255, arrays of "
+                            "whole numbers (N,), and a tuple of names")
         if len(labels) and not 0 <= labels.min() <= labels.max() < (len(self.classes) or np.inf):
-            raise DataError(f"Pictures: labels run from {labels.min()} to {labels.max()}, expected 0 to {len(self.classes) - 1}, "
-                            "the numbers of the classes")
+            raise DataError(f"Pictures: labels run from {labels.min()} to {labels.max()}, expected numbers of classes, from 0 "
+                            f"on, of which {len(self.classes)} have names")
 
     def __len__(self):
         return len(self.labels)
@@ -84,13 +87,14 @@ def read_idx(path):
     try:
         with gzip.open(path) if str(path).endswith(".gz") else open(path, "rb") as file:
             head = file.read(4)
-            if len(head) < 4 or head[:3] != b"\0\0\x08" or not 1 <= head[3] <= 4:
-                raise DataError(f"{str(path)!r} begins with {head!r}, which is no idx file of bytes; download it again")
-            shape = tuple(int(n) for n in np.frombuffer(file.read(4 * head[3]), ">u4"))
+            lengths = file.read(4 * head[3]) if len(head) == 4 and head[3] <= 4 else b""
+            shape = tuple(int(n) for n in np.frombuffer(lengths[:len(lengths) // 4 * 4], ">u4"))
             size = math.prod(shape)
             content = file.read(size + 1) if size <= MOST_BYTES else b""
-    except (OSError, EOFError, ValueError, zlib.error) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{str(path)!r} cannot be read ({error}); download it again") from None
+    if len(head) < 4 or head[:3] != b"\0\0\x08" or not shape:
+        raise DataError(f"{str(path)!r} begins with {head!r}, which is no idx file of bytes; download it again")
     if len(shape) != head[3] or len(content) != size:
         found = f"claims to hold {size:,} bytes" if size > MOST_BYTES else \
             f"should hold {shape} bytes, but has {'more' if len(content) > size else len(content)}"
@@ -196,7 +200,7 @@ def _files(name, folder, sets):
                 lacking = [file for file, path in zip(files, paths) if not path.is_file()]
                 if not lacking:
                     return paths
-                missing = lacking if 0 < len(files) - len(lacking) else missing
+                missing = lacking if len(lacking) < len(files) else missing         # the set of which something is there
     raise DataError(f"{name}: the files {', '.join(missing)} are not in {' nor in '.join(repr(str(p)) for p in places)}; "
                     f"download them (they are on several mirrors), put them into a folder named {name} and set the environment "
                     "variable MINICNN_DATA to the folder around it")
@@ -218,8 +222,9 @@ def batches(pictures, size, rng=None):
 
 def normalize(images, spec):
     """Return images (N, C, H, W) uint8, RGB or grey, as a network with that Preprocessing expects them: float32."""
-    if images.shape[1] != len(spec.mean):
-        raise SettingError(f"normalize: the pictures have {images.shape[1]} channels, the network takes {len(spec.mean)}")
+    if getattr(images, "dtype", None) != np.uint8 or images.ndim != 4 or images.shape[1] != len(spec.mean):
+        raise SettingError(f"normalize: the pictures are {np.shape(images)} {getattr(images, 'dtype', type(images).__name__)}, "
+                           f"expected (N, {len(spec.mean)}, H, W) uint8, pixels from 0 to 255: the network's channels")
     images = images[:, ::-1] if spec.channel_order == "BGR" else images
     mean, std = (np.array(values, np.float32)[:, None, None] for values in (spec.mean, spec.std))
     return np.ascontiguousarray((images * np.float32(spec.scale) - mean) / std)
@@ -242,8 +247,13 @@ def cropped(pixels):
 
 
 def _moved(pixels, mode):
+    if not isinstance(pixels, Integral) or pixels < 0:
+        raise SettingError(f"shifted, cropped: pixels is {pixels!r}, expected a whole number, 0 or more")
+
     def augment(images, rng):
         N, C, H, W = images.shape
+        if pixels >= min(H, W):
+            raise SettingError(f"shifted, cropped: {pixels} pixels are too many for pictures of {H}x{W}; nothing would be left")
         padded = np.pad(images, ((0, 0), (0, 0), (pixels, pixels), (pixels, pixels)), mode=mode)
         windows = np.lib.stride_tricks.sliding_window_view(padded, (H, W), axis=(2, 3))     # (N, C, 2 pixels + 1, ..., H, W)
         down, right = rng.integers(2 * pixels + 1, size=(2, N))

@@ -21,11 +21,11 @@ import queue
 import reprlib
 import threading
 from dataclasses import dataclass
-from numbers import Real
+from numbers import Integral, Real
 
 import numpy as np
 
-from .errors import SettingError, ShapeError
+from .errors import SettingError, ShapeError, TrainingError
 
 
 class Optimizer:
@@ -138,7 +138,10 @@ class Adadelta(Optimizer):
 
 # --- schedules: functions of the step that return a learning rate; optimizer.lr = schedule(step) ----------------------
 def multi_step(lr, milestones, gamma=0.1):
-    """Return a schedule: lr, multiplied by gamma at each of the milestones."""
+    """Return a schedule: lr, multiplied by gamma at each of the milestones, a list of steps."""
+    lr, gamma = _number("multi_step", "lr", lr, above=0), _number("multi_step", "gamma", gamma, above=0)
+    if not isinstance(milestones, (list, tuple)) or not all(isinstance(m, Real) for m in milestones):
+        raise SettingError(f"multi_step: milestones is {milestones!r}, expected a list of steps")
     return lambda step: lr * gamma ** sum(step >= milestone for milestone in milestones)
 
 
@@ -147,8 +150,9 @@ def cosine(lr, steps, warmup=0, least=0.0):
 
     Source: I. Loshchilov and F. Hutter, SGDR, 2016; the rise: P. Goyal et al. 2017.
     """
-    if not 0 <= warmup < steps:
-        raise SettingError(f"cosine: warmup is {warmup} of {steps} steps, expected fewer than all")
+    lr, least = _number("cosine", "lr", lr, above=0), _number("cosine", "least", least)
+    if not (isinstance(steps, Real) and isinstance(warmup, Real) and 0 <= warmup < steps < math.inf):
+        raise SettingError(f"cosine: warmup is {warmup!r} of {steps!r} steps, expected numbers, fewer than all")
 
     def schedule(step):
         if step < warmup:
@@ -176,7 +180,9 @@ def lbfgs_steps(function, start, *, bounds=None, history=10):
     step until the next one is asked for. Raises ShapeError, SettingError, and whatever `function` raises.
     Source: R. Byrd, P. Lu, J. Nocedal and C. Zhu, SIAM J. Scientific Computing 16, 1995.
     """
-    x, last, step = np.array(start, dtype=float), None, itertools.count()
+    _check_lbfgs(function, bounds, history)
+    last, step = None, itertools.count()
+    x = np.array(start, dtype=float) if np.asarray(start).dtype.kind in "biuf" else np.zeros(0)
     if x.size == 0 or not np.isfinite(x).all():
         raise SettingError(f"lbfgs_steps: start {x.shape} is empty or holds numbers that are not finite")
 
@@ -185,6 +191,9 @@ def lbfgs_steps(function, start, *, bounds=None, history=10):
         loss, gradient = function(flat.reshape(x.shape).copy())
         if np.shape(gradient) != x.shape:
             raise ShapeError(f"lbfgs_steps: function gave a gradient {np.shape(gradient)} for x {x.shape}; expected one alike")
+        if last is None and not (np.isfinite(loss) and np.isfinite(gradient).all()):
+            raise TrainingError(f"lbfgs_steps: at the start the loss is {loss}, or its gradient holds numbers that are none; "
+                                "there is no way down from there")
         last = flat.reshape(x.shape).copy(), float(loss), float(np.linalg.norm(gradient))
         return float(loss), np.asarray(gradient, dtype=float).ravel()
 
@@ -233,6 +242,17 @@ def _handed_over(work):
         thread.join()
 
 
+def _check_lbfgs(function, bounds, history):
+    """Raise SettingError for what SciPy would fail on, or do nothing with, without a sentence."""
+    ends = (None, None) if bounds is None else bounds
+    pair = isinstance(ends, (tuple, list)) and len(ends) == 2 and all(end is None or isinstance(end, Real) for end in ends)
+    if not pair or (None not in ends and not ends[0] < ends[1]):
+        raise SettingError(f"lbfgs_steps: bounds is {bounds!r}, expected (least, largest) of every number, None for no bound")
+    if not isinstance(history, Integral) or not 1 <= history <= 1000 or not callable(function):
+        raise SettingError(f"lbfgs_steps: history is {history!r} and function a {type(function).__name__}, expected a whole "
+                           "number from 1 to 1000 and a function that returns (loss, gradient)")
+
+
 class _NoLongerWanted(Exception):
     """Ends the work of a thread for which nobody waits."""
 
@@ -242,5 +262,5 @@ def _number(name, what, value, above=None, below=None):
     if not isinstance(value, Real) or isinstance(value, bool) or not (0 <= value < (np.inf if below is None else below)) \
             or (above is not None and value <= above):
         bound = f"above {above}" if above is not None else "0 or more" + (f" and below {below}" if below is not None else "")
-        raise SettingError(f"{name}: {what} is {value!r}, expected a number {bound}")
+        raise SettingError(f"{name}: {what} is {value!r}, expected a finite number {bound}")
     return float(value)

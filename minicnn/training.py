@@ -1,7 +1,7 @@
 """Training as a generator: one step is forward, loss, backward, optimiser. Checkpoints from which a run goes on, bit for bit.
 
     rng = np.random.default_rng(0)
-    optimizer = SGD(net.parameters(), lr=0.05, momentum=0.9)
+    optimizer = SGD(net.parameters(), lr=0.02, momentum=0.9)
     for state in training_steps(net, train, optimizer, batch_size=64, rng=rng):
         if state.epoch == 3:
             break
@@ -15,7 +15,7 @@ import copy
 import json
 import os
 from dataclasses import dataclass
-from numbers import Integral
+from numbers import Integral, Real
 
 import numpy as np
 
@@ -70,10 +70,13 @@ def training_steps(net, pictures, optimizer, *, batch_size, rng, schedule=None, 
     take_step: a TrainingStep. All weights take gradients. With batch norm, choose a batch_size that leaves no last batch of one.
     Raises TrainingError when the loss is no number, SettingError.
     """
-    _check_rng("training_steps", rng)
+    check_rng("training_steps", rng)
     if not isinstance(batch_size, Integral) or batch_size < 1 or len(pictures) == 0:
         raise SettingError(f"training_steps: batch_size is {batch_size!r} of {len(pictures)} pictures, expected a whole number, "
                            "at least 1, and some pictures")
+    if not isinstance(take_step, TrainingStep) or max(start.left, default=-1) >= len(pictures):
+        raise SettingError(f"training_steps: take_step is {take_step!r} and start has {len(start.left)} of the {len(pictures)} "
+                           "pictures left, expected a TrainingStep, and numbers of pictures that are there")
     yield start
     step, epoch, left = start.step, start.epoch, start.left
     while True:
@@ -83,7 +86,7 @@ def training_steps(net, pictures, optimizer, *, batch_size, rng, schedule=None, 
         images, labels = pictures.images[which], pictures.labels[which]
         x = normalize(augment(images, rng) if augment else images, net.preprocessing)
         if schedule is not None:
-            optimizer.lr = float(schedule(step - 1))
+            optimizer.lr = _rate(schedule(step - 1), step)
         net.train(rng)                          # whoever measured the accuracy in between has left it in eval mode
         loss, accuracy = take_step(net, optimizer, x, labels)
         if not np.isfinite(loss):
@@ -94,7 +97,14 @@ def training_steps(net, pictures, optimizer, *, batch_size, rng, schedule=None, 
         yield TrainingState(step, epoch, left.copy(), loss, accuracy)
 
 
-def _check_rng(name, rng):
+def _rate(lr, step):
+    """Return a schedule's learning rate as a float."""
+    if not isinstance(lr, Real) or not 0 <= lr < np.inf:
+        raise SettingError(f"training_steps: the schedule says {lr!r} for step {step}, expected a finite number, 0 or more")
+    return float(lr)
+
+
+def check_rng(name, rng):
     """Raise SettingError unless the rng is one whose state a checkpoint can hold."""
     if not isinstance(rng, np.random.Generator) or type(rng.bit_generator) is not np.random.PCG64:
         raise SettingError(f"{name}: rng is {rng!r}, expected numpy.random.default_rng(seed), which moves on")
@@ -122,7 +132,11 @@ def accuracy(net, pictures, batch_size=100):
     right = 0
     with no_grad():
         for images, labels in batches(pictures, batch_size):
-            right += int((net(normalize(images, net.preprocessing)).data.argmax(axis=1) == labels).sum())
+            scores = net(normalize(images, net.preprocessing)).data
+            if scores.ndim != 2 or labels.max() >= scores.shape[1] or not np.isfinite(scores).all():
+                raise SettingError(f"accuracy: {net.architecture} gives scores {scores.shape}, some of them no numbers perhaps, "
+                                   f"for labels up to {labels.max()}; expected a finite score for each class of each picture")
+            right += int((scores.argmax(axis=1) == labels).sum())
     return right / len(pictures)
 
 
@@ -133,7 +147,7 @@ def save_checkpoint(path, net, optimizer, rng, state, others=(), run=None):
     others: more pairs (network, optimiser) that are trained. run: what else it depends on, such as its seed, a dict for JSON.
     Raises TrainingError if there are numbers that are none; the file before then stays.
     """
-    _check_rng("save_checkpoint", rng)
+    check_rng("save_checkpoint", rng)
     arrays = {"left": state.left}
     for number, (its, own) in enumerate([(net, optimizer), *others]):
         arrays |= {f"{number}/weights/{name}": p.data for name, p in its.parameters().items()}
@@ -146,10 +160,18 @@ def save_checkpoint(path, net, optimizer, rng, state, others=(), run=None):
                             "smaller learning rate")
     about = {"architectures": [its.architecture for its, _ in [(net, optimizer), *others]], "run": run, "step": state.step,
              "epoch": state.epoch, "rng": rng.bit_generator.state}
-    with replacing(os.fspath(path)) as temporary, open(temporary, "wb") as file:
-        np.savez(file, about=np.frombuffer(json.dumps(about).encode(), np.uint8), **arrays)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        about = np.frombuffer(json.dumps(about).encode(), np.uint8)
+    except TypeError as error:
+        raise SettingError(f"save_checkpoint: run is {run!r}, expected a dict that JSON can hold ({error})") from None
+    try:
+        with replacing(os.fspath(path)) as temporary, open(temporary, "wb") as file:
+            np.savez(file, about=about, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise WeightsError(f"the checkpoint {os.fspath(path)!r} cannot be written ({error.strerror}); make room, or give a file "
+                           "in a folder that can be written") from None
 
 
 def load_checkpoint(path, net, optimizer, rng, others=(), run=None):
@@ -157,12 +179,12 @@ def load_checkpoint(path, net, optimizer, rng, others=(), run=None):
 
     Raises WeightsError if the file is damaged, or of another network or run; then nothing has changed.
     """
-    _check_rng("load_checkpoint", rng)
+    check_rng("load_checkpoint", rng)
     models, path = [(net, optimizer), *others], os.fspath(path)
     given, start, random_state, arrays = _read_checkpoint(path)
     wanted = json.loads(json.dumps([[its.architecture for its, _ in models], run]))
     if given != wanted:
-        raise WeightsError(f"{path!r} is a checkpoint of {given}, not of {wanted}; go on with the same settings, or remove it")
+        raise WeightsError(f"{path!r} is a checkpoint of {_differing(given, wanted)}; go on with the same settings, or remove it")
     own = {}
     for number, (its, its_optimizer) in enumerate(models):
         own |= {f"{number}/weights/{name}": p.data for name, p in its.parameters().items()}
@@ -183,6 +205,14 @@ def load_checkpoint(path, net, optimizer, rng, others=(), run=None):
     return start
 
 
+def _differing(given, wanted):
+    """Say in what a checkpoint's networks and run differ from those wanted."""
+    if given[0] != wanted[0] or not isinstance(given[1], dict) or not isinstance(wanted[1], dict):
+        return f"{given}, not of {wanted}"
+    keys = [key for key in {**given[1], **wanted[1]} if given[1].get(key) != wanted[1].get(key)]
+    return " and ".join(f"{key} {given[1].get(key)}, not {wanted[1].get(key)}" for key in keys)
+
+
 def _read_checkpoint(path):
     """Return (architectures and run, where the run was, state of the random numbers, arrays by name) of a file."""
     try:
@@ -191,7 +221,8 @@ def _read_checkpoint(path):
         about, left = json.loads(arrays.pop("about").tobytes()), arrays.pop("left")
         np.random.default_rng(0).bit_generator.state = about["rng"]         # whether it can be one
         start = TrainingState(int(about["step"]), int(about["epoch"]), left, START.loss, START.accuracy)
-        if left.ndim != 1 or left.dtype.kind != "i" or left.min(initial=0) < 0 or min(start.step, start.epoch) < 0:
+        odd = left.ndim != 1 or left.dtype.kind != "i" or left.min(initial=0) < 0 or len(set(left.tolist())) < len(left)
+        if odd or min(start.step, start.epoch) < 0 or (start.step, start.epoch) != (about["step"], about["epoch"]):
             raise ValueError("what is left of its epoch makes no sense")
         return [about["architectures"], about["run"]], start, about["rng"], arrays
     except Exception as error:          # whatever a damaged file leads to

@@ -109,6 +109,9 @@ def _contents(path, net, keep=True):
             with np.errstate(over="ignore"):        # a number too large becomes infinite
                 array = box.array(path, name, tree).read().astype(place.dtype, copy=False)
             broken += [] if np.isfinite(array).all() else [name]
+            if name.endswith("/running_var") and array.min(initial=0) < 0:
+                raise WeightsError(f"{path!r}: {name} goes down to {array.min():.3g}, expected variances, 0 or more; get the "
+                                   "file again")
             if keep:
                 arrays[name] = array
     _check_finite(path, broken)

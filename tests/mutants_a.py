@@ -63,7 +63,7 @@ MUTANTS = [
     (LAYER, "LayerNorm.forward", "(1, math.prod(x.shape[:first]), 1, math.prod(x.shape[first:]))",
      "(math.prod(x.shape[:first]), math.prod(x.shape[first:]), 1, 1)", "a set per place over the batch"),
     (LAYER, "LayerNorm.backward", "dout * ctx.weight", "dout", "weight forgotten on the way back"),
-    (LAYER, "LayerNorm.backward", "[0], dweight, dbias", "[0], dbias, dweight", "weight's and bias's gradients exchanged"),
+    (LAYER, "LayerNorm.backward", "dx, dweight, dbias", "dx, dbias, dweight", "weight's and bias's gradients exchanged"),
 
     # --- local response normalisation ---
     (LRN, "local_response_norm_forward_ref", "alpha / size", "alpha", "alpha not divided by size (TensorFlow)"),

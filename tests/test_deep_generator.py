@@ -8,7 +8,7 @@ import pytest
 import minicnn
 from minicnn import nn
 from minicnn.data import Pictures
-from minicnn.errors import TrainingError
+from minicnn.errors import MinicnnError, SettingError, TrainingError
 from minicnn.optim import Adam
 from minicnn.training import load_checkpoint, save_checkpoint, training_steps
 from minicnn.visualize.deep_generator import GeneratorStep
@@ -108,6 +108,16 @@ def test_it_learns_to_paint_and_goes_on_bit_for_bit(tmp_path):
     for net, same in ((generator, other), (step.f, again.f), (step.g, again.g), (step.h, again.h)):
         assert all(np.array_equal(a.data, b.data) for a, b in zip(net.parameters().values(), same.parameters().values()))
         assert all(np.array_equal(a, b) for a, b in zip(net.buffers().values(), same.buffers().values()))
+
+
+@pytest.mark.parametrize("settings, error", [
+    (dict(feature_layer="relu99"), MinicnnError), (dict(code_layer="relu", feature_layer="code"), SettingError),
+    (dict(weights=(1.0,)), SettingError), (dict(weights=(1, 1, np.nan)), SettingError), (dict(weights=1), SettingError),
+    (dict(rng=0), SettingError)])
+def test_wrong_settings(settings, error):
+    usual = dict(encoder=encoder(), code_layer="code", feature_layer="relu", weights=WEIGHTS, rng=np.random.default_rng(0))
+    with pytest.raises(error):
+        GeneratorStep(**{**usual, **settings})
 
 
 def test_a_loss_that_is_no_number_names_the_generators_layer():

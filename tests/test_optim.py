@@ -7,7 +7,7 @@ import pytest
 
 import minicnn
 from minicnn import Tensor
-from minicnn.errors import MinicnnError, SettingError, ShapeError
+from minicnn.errors import MinicnnError, SettingError, ShapeError, TrainingError
 from minicnn.optim import SGD, Adadelta, Adam, Optimizer, cosine, lbfgs_steps, multi_step
 
 try:
@@ -116,11 +116,25 @@ def test_without_a_gradient_a_parameter_stays_and_zero_grad_forgets():
     (lambda p: SGD([], lr=1), "expected net.parameters"), (lambda p: SGD(list(p.values()), lr=1), "expected net.parameters"),
     (lambda p: SGD(p, lr=1).load_state(Adam(p).state()), "'mean/p' differs"),
     (lambda p: Adam(p).load_state(Adam(parameter(1, 2)).state()), "'mean/p' differs"),
-    (lambda p: cosine(1, 10, warmup=10), "fewer than all")])
+    (lambda p: cosine(1, 10, warmup=10), "fewer than all"), (lambda p: cosine("a", 10), "cosine: lr is 'a'"),
+    (lambda p: cosine(1, None), "of None steps"), (lambda p: cosine(1, 10, least=np.nan), "cosine: least is nan"),
+    (lambda p: multi_step(1, 10), "milestones is 10"), (lambda p: multi_step(1, [10], gamma=-1), "multi_step: gamma is -1"),
+    (lambda p: SGD(p, lr=1).step(), "no parameter has a gradient"),
+    (lambda p: next(lbfgs_steps(rosenbrock, [-1.2, 1], bounds=(5, 4))), r"bounds is \(5, 4\)"),
+    (lambda p: next(lbfgs_steps(rosenbrock, [-1.2, 1], bounds=5)), "bounds is 5"),
+    (lambda p: next(lbfgs_steps(rosenbrock, [-1.2, 1], history=0)), "history is 0"),
+    (lambda p: next(lbfgs_steps(None, [-1.2, 1])), "function a NoneType"),
+    (lambda p: next(lbfgs_steps(rosenbrock, "abc")), "empty or holds numbers")])
 def test_wrong_settings_are_told_in_one_sentence(call, says):
     with pytest.raises(SettingError, match=says) as told:
         call(parameter(1.0))
     assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("loss, gradient", [(np.nan, 1.0), (np.inf, 1.0), (1.0, np.nan)])
+def test_lbfgs_does_not_end_silently_where_there_is_no_way_down(loss, gradient):
+    with pytest.raises(TrainingError, match="at the start.*no way down"):
+        next(lbfgs_steps(lambda x: (loss, x * gradient), [1.0]))
 
 
 def test_a_frozen_network_is_not_trained():

@@ -255,6 +255,14 @@ def test_weights_that_are_not_finite(path, value):
     assert not os.path.exists("other.h5")
 
 
+def test_variances_below_0(folder):
+    net = minicnn.build("allcnn_cifar10")
+    minicnn.save(net, "ours.h5")
+    with h5py.File("ours.h5", "a") as file:
+        file["bn2/running_var"][3] = -1
+    refused("ours.h5", "bn2/running_var goes down to -1, expected variances")
+
+
 def test_a_number_too_large_for_float32(path):
     with h5py.File(path, "a") as file:
         del file["fc/bias"]

@@ -8,6 +8,7 @@ and ends with the same bits as one that was never stopped. (Another --lr is take
 """
 import argparse
 import math
+import os
 import signal
 import sys
 import time
@@ -78,7 +79,10 @@ def main(recipe, arguments=None):
             check_destination(given.out)
         train, tests, licence = recipe.data(given.data)
         if given.evaluate:
-            report(recipe, minicnn.load(given.out), tests)
+            net = minicnn.load(given.out)
+            if net.architecture != recipe.architecture:
+                raise SettingError(f"--out {given.out!r} holds a {net.architecture}, expected a {recipe.architecture}")
+            report(recipe, net, tests)
         else:
             run(replace(recipe, lr=given.lr), train, tests, given.epochs, given.seed, Path(given.out), licence, given.fresh)
         return 0
@@ -86,7 +90,9 @@ def main(recipe, arguments=None):
         print(f"{recipe.name}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(f"{recipe.name}: stopped; the same command goes on from here", file=sys.stderr)
+        checkpoint = Path(given.out).with_suffix(".checkpoint.npz")
+        there = f"the same command goes on from {str(checkpoint)!r}" if checkpoint.exists() else "nothing was saved"
+        print(f"{recipe.name}: stopped; {there}", file=sys.stderr)
         return 130
 
 
@@ -160,6 +166,7 @@ def _asked_to_stop():
         if asked:
             raise KeyboardInterrupt
         asked.append(number)
+        os.write(2, b"\nstopping after this step (Ctrl-C again: at once, without saving)\n")     # print may just be at work
     try:
         before = signal.signal(signal.SIGINT, note)
     except ValueError:              # not the main thread: nobody can press Ctrl-C here

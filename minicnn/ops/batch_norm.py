@@ -14,6 +14,7 @@ Shapes: x (N, C, ...) with any number of further axes, w, b and the running arra
 Slide "Different normalizations", first cube. Source: Ioffe and Szegedy 2015. Names as torch.nn.functional.batch_norm.
 """
 import math
+from numbers import Real
 
 import numpy as np
 
@@ -42,7 +43,7 @@ def batch_norm(x, running_mean, running_var, weight=None, bias=None, training=Fa
     same arrays as given while not training. In training both running arrays may be None: then None comes back.
     """
     check_norm("batch_norm", x, weight, bias, eps)
-    if not 0 <= momentum <= 1:
+    if not isinstance(momentum, Real) or not 0 <= momentum <= 1:
         raise ShapeError(f"batch_norm: momentum is {momentum!r}, expected a share from 0 to 1, that of the new batch")
     size = shape_of(x)
     given = [r for r in (running_mean, running_var) if r is not None]
@@ -51,6 +52,8 @@ def batch_norm(x, running_mean, running_var, weight=None, bias=None, training=Fa
     for name, array in zip(("running_mean", "running_var"), given):
         if np.shape(array) != (size[1],):
             raise ShapeError(f"batch_norm: {name} has shape {np.shape(array)}, expected ({size[1]},), as x has channels")
+    if len(given) == 2 and not training and np.min(given[1], initial=0) < 0:
+        raise ShapeError(f"batch_norm: running_var goes down to {np.min(given[1]):.3g}, expected variances, 0 or more")
     count = size[0] * math.prod(size[2:])                           # numbers per channel
     if training:
         check_set_size("batch_norm (training)", x, count, "batch and plane")

@@ -8,6 +8,7 @@ Shapes: x (N, C, ...), w and b (C,). float32 or float64. Slide "Different normal
 Source: Wu and He 2018. Names as torch.nn.functional.group_norm.
 """
 import math
+from numbers import Integral
 
 from ..errors import ShapeError
 from .normalize import KERNELS, check_norm, check_set_size, normalize_backward, normalize_forward  # noqa: F401 (the ladder)
@@ -33,8 +34,7 @@ def group_norm(x, num_groups, weight=None, bias=None, eps=1e-5):
     """
     check_norm("group_norm", x, weight, bias, eps)
     size = shape_of(x)
-    if int(num_groups) != num_groups or num_groups < 1 or size[1] % num_groups:
-        raise ShapeError(f"group_norm: num_groups={num_groups} must divide the {size[1]} channels of x")
-    num_groups = int(num_groups)
+    if not isinstance(num_groups, Integral) or num_groups < 1 or size[1] % num_groups:
+        raise ShapeError(f"group_norm: num_groups={num_groups!r} is no whole number that divides the {size[1]} channels of x")
     check_set_size("group_norm", x, size[1] // num_groups * math.prod(size[2:]), "channels of a group and plane")
     return GroupNorm.apply(x, weight, bias, num_groups=num_groups, eps=eps)

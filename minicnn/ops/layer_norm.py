@@ -10,6 +10,7 @@ Slide "Different normalizations", second cube. Source: Ba, Kiros and Hinton 2016
 Names as torch.nn.functional.layer_norm.
 """
 import math
+from numbers import Real
 
 import numpy as np
 
@@ -41,7 +42,7 @@ def layer_norm(x, normalized_shape, weight=None, bias=None, eps=1e-5):
 
     normalized_shape is an int or several; weight and bias, of that shape, scale and shift each place.
     """
-    wanted = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    wanted = (normalized_shape,) if isinstance(normalized_shape, Real) else tuple(normalized_shape)
     size = tuple(shape_of(x))
     if not wanted or 0 in wanted or size[-len(wanted):] != wanted:
         raise ShapeError(f"layer_norm: x has shape {size}, expected last axes normalized_shape={wanted}")

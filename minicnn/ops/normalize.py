@@ -24,6 +24,8 @@ var are constants (running statistics), dL/dx = g / sigma.
 The variance is taken in two passes, mean first, with float64 sums: the shortcut mean(x^2) - mu^2 loses all its digits
 when |mu| >> sigma. Source: Ioffe and Szegedy 2015; Wu and He 2018.
 """
+from numbers import Real
+
 import numba
 import numpy as np
 from numba import prange
@@ -217,7 +219,7 @@ def normalize_backward(ctx, dy, affine=True):
 def check_norm(op, x, weight, bias, eps, shape=None, least_ndim=2):
     """Raise ShapeError unless x has enough axes, weight and bias have `shape` (default: one number per channel), and eps >= 0."""
     size = shape_of(x)
-    if not eps >= 0:
+    if not isinstance(eps, Real) or not eps >= 0:
         raise ShapeError(f"{op}: eps is {eps!r}, expected a number, 0 or more")
     if len(size) < least_ndim:
         layout = "(N, C, ...)" if least_ndim == 2 else "(N, C, L, ...)"

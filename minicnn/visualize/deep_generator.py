@@ -15,14 +15,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import ops
-from ..errors import ShapeError
+from ..errors import SettingError, ShapeError
 from ..images import pixel_range
 from ..nn import Conv2d, Dropout, GlobalAvgPool2d, LeakyReLU, Linear, Sequential
 from ..ops.op import pair
 from ..optim import Adam
 from ..tape import no_grad
 from ..tensor import Tensor
-from ..training import TrainingStep
+from ..training import TrainingStep, check_rng
 from .backprop import class_seed
 
 
@@ -31,10 +31,20 @@ class GeneratorStep(TrainingStep):
 
     encoder: a Network, which stays as it is; code_layer and feature_layer: E and C. weights: pixel, feature, adversarial.
     rng: the Generator of the run, from which D's weights and its dropout come. lr: of D, which keeps it; G has that of its own
-    optimiser. `parts`: the three terms of the last L(G), before their weights.
+    optimiser. `parts`: the three terms of the last L(G), before their weights. Raises SettingError, UnknownNameError.
     """
 
     def __init__(self, encoder, code_layer, feature_layer, weights, rng, lr=2e-4):
+        encoder.layer(feature_layer)
+        encoder.layer(code_layer)
+        check_rng("GeneratorStep", rng)
+        names = list(encoder.layers)
+        if names.index(feature_layer) > names.index(code_layer):
+            raise SettingError(f"GeneratorStep: the features come from {feature_layer!r}, after the code from {code_layer!r}; "
+                               "expected an earlier layer, or the same")
+        if np.shape(weights) != (3,) or not (np.isfinite(weights).all() and min(weights) >= 0):
+            raise SettingError(f"GeneratorStep: weights is {weights!r}, expected three numbers, 0 or more: of pixels, features "
+                               "and the discriminator")
         self.encoder, self.code_layer, self.feature_layer, self.weights = encoder.eval(), code_layer, feature_layer, weights
         self.rng, (self.f, self.g, self.h) = rng, (net.initialise(rng) for net in discriminator())
         self.models = [(net, Adam(net.train(rng).parameters(), lr=lr, betas=(0.5, 0.999))) for net in (self.f, self.g, self.h)]
