@@ -15,7 +15,7 @@ ROWS = [["errors", "jit", "files", "simd"], ["tape", "backend", "images", "loop"
         ["convert", "data", "training"], ["visualize", "art", "fool"], ["minicnn"], ["tools", "lectures"]]
 LEVEL = {room: level for level, row in enumerate(ROWS) for room in row}
 ONLY = {"errors": set(), "jit": set(), "files": set(), "images": {"errors", "jit", "files"},
-        "loop": {"errors", "jit", "files"}, "embed": {"errors", "jit", "files", "simd"}}
+        "loop": {"errors", "jit", "files"}, "embed": {"errors", "jit", "files", "simd", "loop"}}
 
 
 def module_of(path):

@@ -75,13 +75,17 @@ def occlusion_steps(net, x, class_index=None, *, window=None, stride=8, fill="me
         else:
             with tape.no_grad():
                 found = {name: a.data for name, a in net.activations(whole(windows, data)).items()}
-        probability, maps = _measured(net, found, layer)
-        found = state.probability.copy(), state.activation.copy(), state.best.copy()
-        for k, place in enumerate(places):
-            found[0][place], found[1][place] = probability[k, class_index], maps[k, channel]
-            found[2][place] = probability[k].argmax()
-        state = replace(state, step=state.step + 1, probability=found[0], activation=found[1], best=found[2])
+        state = _with_places(state, places, class_index, *_measured(net, found, layer))
         yield state
+
+
+def _with_places(state, places, class_index, probability, maps):
+    """Return the state with what was found at the places (row, column): probability (N, classes), maps (N, K)."""
+    found = state.probability.copy(), state.activation.copy(), state.best.copy()
+    for k, place in enumerate(places):
+        found[0][place], found[1][place] = probability[k, class_index], maps[k, state.channel]
+        found[2][place] = probability[k].argmax()
+    return replace(state, step=state.step + 1, probability=found[0], activation=found[1], best=found[2])
 
 
 def _positions(size, window, stride):
