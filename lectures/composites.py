@@ -22,8 +22,11 @@ OUTLINES = {
 GROUNDS = ("starry_night.jpg", "great_wave.jpg", "shipwreck.jpg", "the_scream.jpg", "rocket.jpg")
 
 
-def composites(side=224):
-    """Yield (name, picture (side, side, 3) uint8, mask (side, side) of the object): each object before each ground."""
+def composites(side=256):
+    """Yield (name, picture (side, side, 3) uint8, mask (side, side) of the object): each object before each ground.
+
+    256: the size from which the networks take the middle.
+    """
     for photograph, outline in OUTLINES.items():
         image = Image.open(IMAGES / photograph).convert("RGB")
         mask = Image.new("L", image.size)
