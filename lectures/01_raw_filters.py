@@ -2,17 +2,22 @@
 import numpy as np
 
 import minicnn
-from minicnn.visualize.filters import colour_tiles, enlarge, order_by_energy, roughness, scale_filters
+from minicnn.visualize.filters import colour_tiles, colourfulness, enlarge, halves, order_by_energy, roughness, scale_filters
 from minicnn.images import montage, unmontage
 
-from .common import Check, panels
+from .common import Check, nets_at_hand, panels
 
 TITLE = "Visualize the filters/kernels (raw weights)"
 FORMULA = "pixel = (w − min w) / (max w − min w) for each filter of the first layer, (3, KH, KW)"
 LOOK_FOR = """Trained filters come in families: edges in several directions, bars, and a colour against its opposite, as far
 as 3x3 pixels can show what networks with larger filters draw as Gabor-like stripes. Untrained ones are confetti. The small
 network's layers 2 and 3, a row for each filter, are drawn as its demo draws them. Trained tiles are smooth: blobs and edges in
-the maps of the layer below. They do not say what a filter looks for, which depends on what those maps mean."""
+the maps of the layer below. They do not say what a filter looks for, which depends on what those maps mean. The last figure: the
+first layers of all the networks at hand. Whatever they were trained for, edges and blobs of colour; the gabor-like filters
+fatigue. (With AlexNet's weights its two halves, too, which were trained on two graphics cards and share the work.)"""
+NETWORKS = ("alexnet", "caffenet", "alexnet_torchvision", "zfnet", "vgg16", "vgg16_hed", "googlenet", "squeezenet1_1",
+            "allcnn_imagenet", "allcnn_cifar10", "convnetjs_cifar10", "vgg_cifar10", "lenet_mnist")
+HALVED = ("alexnet", "caffenet")
 
 
 def compute(full):
@@ -22,7 +27,18 @@ def compute(full):
     nets = {"untrained": minicnn.build("convnetjs_cifar10", rng=0), "trained": minicnn.load("convnetjs_cifar10")}
     layers = {name: [net.parameters()[f"conv{number}/weight"].data for number in (1, 2, 3)] for name, net in nets.items()}
     return {"trained": trained[order_by_energy(trained)], "untrained": untrained, "order": net.preprocessing.channel_order,
-            "layers": layers, "shown": 20 if full else 8}
+            "layers": layers, "shown": 20 if full else 8, "first": dict(first_layers())}
+
+
+def first_layers():
+    """Yield (name, (filters (F, C, KH, KW) of the first layer, the strongest first, its channels' order)) of each network."""
+    for name, net in nets_at_hand(NETWORKS):
+        weight, order = next(iter(net.parameters().values())).data, net.preprocessing.channel_order
+        if name in HALVED:
+            for half, part in zip(("one half", "the other"), halves(weight)):
+                yield f"{name}, {half}", (part[order_by_energy(part)], order)
+        else:
+            yield name, (weight[order_by_energy(weight)], order)
 
 
 def draw(result):
@@ -32,7 +48,27 @@ def draw(result):
         tiles = enlarge(colour_tiles(result[name], result["order"]), 8, colour=True)
         ax.imshow(montage(tiles, columns=8, pad=4, fill=1.0), interpolation="nearest")
         ax.set_title(f"conv1 of SqueezeNet, {name}: 64 filters 3×3")
-    return {"first_layer": figure, "three_layers": draw_layers(result["layers"], result["shown"])}
+    return {"first_layer": figure, "three_layers": draw_layers(result["layers"], result["shown"]),
+            "all_networks": draw_networks(result["first"])}
+
+
+def draw_networks(first, most=64):
+    """Draw the first layers side by side; first: name -> (filters, order of channels)."""
+    columns = min(3, len(first))
+    figure, axes = panels(-(-len(first) // columns), columns, width=4.0, height=4.1)
+    for ax, (name, (weight, order)) in zip(axes.flat, first.items()):
+        weight = weight[:most]
+        factor = max(1, 64 // weight.shape[3])
+        tiles = enlarge(colour_tiles(weight, order), factor, colour=True) if weight.shape[1] == 3 else \
+            enlarge(scale_filters(weight)[:, 0], factor)
+        side = int(np.ceil(len(tiles) ** 0.5))
+        ax.imshow(montage(tiles, columns=side, pad=max(2, tiles.shape[1] // 10), fill=1.0), cmap="gray", vmin=0, vmax=1,
+                  interpolation="nearest")
+        grey = f", colour {100 * colourfulness(weight).mean():.0f} %" if weight.shape[1] == 3 else ""
+        ax.set_title(f"{name}: {weight.shape[2]}×{weight.shape[3]}{grey}", fontsize=10)
+    for ax in axes.flat[len(first):]:
+        ax.set_visible(False)
+    return figure
 
 
 def draw_layers(layers, shown):
@@ -60,7 +96,9 @@ def check(result):
     back = unmontage(montage(tiles, columns=8, pad=4), len(tiles), columns=8, pad=4)
     ratio = np.median(roughness(result["trained"])) / np.median(roughness(result["untrained"]))
     small = [np.median(roughness(layers[0])) for layers in (result["layers"]["trained"], result["layers"]["untrained"])]
+    rough = max(np.median(roughness(weight)) for weight, _ in result["first"].values())
     return [Check("roughness of the trained filters / of untrained ones", ratio, at_most=0.8),
             Check("the same of the small network that was trained here", small[0] / small[1], at_most=0.8),
+            Check("roughness of the first layer of the roughest network at hand (untrained ones: 1)", float(rough), at_most=0.8),
             Check("filters drawn that the layout gives back exactly", int(sum(np.array_equal(a, b) for a, b in zip(tiles, back))),
                   at_least=64, at_most=64)]

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from minicnn.data import mnist
-from minicnn.errors import DataError, ImageError
+from minicnn.errors import DataError, ImageError, UnknownNameError
 
 IMAGES = Path(__file__).parent / "images"
 DATA = Path(__file__).parent / "data"
@@ -45,6 +45,16 @@ def panels(rows, columns, width=3.2, height=3.4, **options):
 def short(name):
     """Return a class's first name: "Egyptian cat" of "Egyptian cat, mau"."""
     return name.split(",")[0]
+
+
+def nets_at_hand(names):
+    """Yield (name, network) of the networks whose weights are found, in the order given."""
+    import minicnn
+    for name in names:
+        try:
+            yield name, minicnn.load(name)
+        except UnknownNameError:
+            continue
 
 
 def predict_class(net, x):

@@ -48,6 +48,26 @@ def enlarge(tiles, factor, colour=False):
     return tiles
 
 
+def halves(weight, groups=2):
+    """Return the filters (F, C, KH, KW) as `groups` blocks (F / groups, C, KH, KW), in their order.
+
+    AlexNet was trained on two graphics cards that met in few layers, and to each went one half of the first layer's filters.
+    They took to different things: on one card edges without colour, on the other blobs of colour.
+    """
+    weight = np.asarray(weight)
+    if weight.ndim != 4 or groups < 1 or len(weight) % groups:
+        raise ShapeError(f"halves: weight has shape {weight.shape}, expected (F, C, KH, KW) with F a multiple of {groups}")
+    return np.split(weight, groups)
+
+
+def colourfulness(weight):
+    """Return how much the channels of a filter differ, per filter (F,): variance across channels / variance of all; 0 is grey."""
+    w = np.asarray(weight, np.float64)
+    w = w - w.mean((2, 3), keepdims=True)
+    across = w - w.mean(axis=1, keepdims=True)
+    return (across ** 2).sum((1, 2, 3)) / np.maximum((w ** 2).sum((1, 2, 3)), 1e-30)
+
+
 def order_by_energy(weight):
     """Return the order of the filters from the largest sum of squared weights to the smallest."""
     return np.argsort(-(np.asarray(weight, np.float64) ** 2).sum((1, 2, 3)), kind="stable")
