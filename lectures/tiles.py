@@ -1,0 +1,53 @@
+"""A collection of pictures for the lectures on top patches: squares of the shipped photographs, or a folder of the user's."""
+import sys
+
+import numpy as np
+
+from minicnn.errors import ImageError
+from minicnn.images import centre_crop, load_image, resize_shorter
+
+from .common import IMAGES, files_in
+
+SIDE = 224
+
+
+def tiles(folder=None):
+    """Yield (picture (224, 224, 3) uint8, which photograph it is of).
+
+    Without a folder: squares of the shipped photographs, side by side, at two sizes. With one: the middle of each of its
+    pictures; what cannot be read is skipped with a line on stderr.
+    """
+    for number, path in enumerate(sorted(IMAGES.glob("*.jpg")) if folder is None else files_in(folder)):
+        try:
+            picture = load_image(path)
+        except ImageError as error:
+            print(f"skipped: {error}", file=sys.stderr)
+            continue
+        if folder is not None:
+            yield centre_crop(resize_shorter(picture, SIDE), SIDE), number
+            continue
+        for scale in (1, 2):
+            whole = resize_shorter(picture, SIDE * scale)
+            for top in _begins(whole.shape[0]):
+                for left in _begins(whole.shape[1]):
+                    yield whole[top:top + SIDE, left:left + SIDE], number
+
+
+def _begins(size):
+    """Return where squares begin along an axis: side by side, what does not fit cut off at both ends alike."""
+    count = size // SIDE
+    return [(size - count * SIDE) // 2 + k * SIDE for k in range(count)]
+
+
+def telling_units(found, sources, shown, count):
+    """Return `count` channels whose answers to their `shown` best pictures stand out the most from those to the others.
+
+    found: TopPatches with more places than are shown. Channels whose best pictures are mostly of one photograph do not count.
+    """
+    sources = np.asarray(sources)
+    different = np.array([len(set(sources[numbers[:shown]])) for numbers in found.picture])
+    seen = (found.picture >= 0).sum(axis=1).min()
+    ratio = found.values[:, :shown].mean(axis=1) / np.maximum(found.values[:, :seen].mean(axis=1), 1e-6)
+    ratio[found.values[:, shown - 1] <= 0] = 0                      # of a channel that answers to fewer pictures
+    enough = min(4, len(set(sources)), shown)
+    return np.argsort(-ratio - 1000.0 * (different >= enough), kind="stable")[:count]
