@@ -11,8 +11,9 @@ from .common import Check, panels
 from .tiles import SIDE, telling_units, tiles
 
 TITLE = "Deconv net: visualizing arbitrary neurons along the way to the top"
-FORMULA = """for a channel of a layer: the crops of many pictures at which it is strongest, and beside them its value there sent back
-deconvnet (Zeiler & Fergus 2013): R_below = (R > 0) · R         guided (Springenberg et al. 2015): R_below = (f > 0) · (R > 0) · R"""
+FORMULA = """for a channel of a layer: the crops of many pictures at which it is strongest, beside them its value there sent back
+deconvnet (Zeiler & Fergus 2013):        R_below = (R > 0) · R
+guided (Springenberg et al. 2015):       R_below = (f > 0) · (R > 0) · R"""
 LOOK_FOR = """Each row is one channel: on the right the crops that it likes best, on the left what it saw in them. The crops
 differ in everything that the channel does not care for; the projections show what they have in common: a stripe in one
 direction, a corner, a round thing, a texture. Higher up (second figure) the crops are larger and differ more, and still the
@@ -46,12 +47,13 @@ def one_crop(net, layer, field, pictures, found, unit, k):
             result["rise"] = _rises(net, layer, net.preprocess(picture), signal, (unit, row, column))
         result[rule] = signal[:, top:bottom, left:right].copy()
         signal[:, top:bottom, left:right] = 0
-        result["outside"] = max(result.get("outside", 0.0), float(np.abs(signal).max() / np.abs(result[rule]).max()))
+        outside = float(np.abs(signal).max() / max(np.abs(result[rule]).max(), 1e-30))
+        result["outside"] = max(result.get("outside", 0.0), outside)
     return result
 
 
 def _rises(net, layer, x, signal, place):
-    """Return how much the unit at `place` gains by a tenth of a grey level per pixel, on average, along the signal, and along its mirror."""
+    """Return how much the unit at `place` gains by a mean step of 0.1 grey levels along the signal, and along its mirror."""
     def value(data):
         with minicnn.no_grad():
             return float(net.activations(data, upto=layer)[layer].data[0][place])
@@ -72,7 +74,7 @@ def draw_rows(result, layer, rule):
     for line, crops in zip(axes, rows):
         line[0].set_ylabel(f"channel {crops[0]['unit']}", fontsize=8)
         for k, crop in enumerate(crops):
-            signal = crop[rule] if rule == "guided" else crop[rule] * 0 + crop[rule].mean(axis=0)
+            signal = crop[rule] if rule == "guided" else np.broadcast_to(crop[rule].mean(axis=0), crop[rule].shape)
             line[k].imshow(as_picture(gaussian_blur(signal, SMOOTH), result["order"]))
             line[shown + 1 + k].imshow(crop["crop"])
             line[shown + 1 + k].set_xlabel(f"{crop['value']:.0f}", fontsize=7, labelpad=1)
@@ -84,8 +86,9 @@ def draw_rows(result, layer, rule):
 
 def check(result):
     crops = [crop for rows in result["rows"].values() for row in rows for crop in row]
-    falling = [np.diff([crop["value"] for crop in row]).max() for rows in result["rows"].values() for row in rows if len(row) > 1]
-    return [Check("strongest pixel of a projection outside of its crop / inside (rounding)", max(crop["outside"] for crop in crops),
+    values = [[crop["value"] for crop in row] for rows in result["rows"].values() for row in rows]
+    falling = [np.diff(row).max() for row in values if len(row) > 1]
+    return [Check("strongest pixel of a projection outside of its crop / inside", max(crop["outside"] for crop in crops),
                   at_most=1e-5),
             Check("largest rise of a value along a row, the best coming first", max(falling, default=0.0), at_most=0.0),
             Check("part of the crops whose value gains more along the guided projection than along its mirror image",
