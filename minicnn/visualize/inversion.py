@@ -102,7 +102,11 @@ def inversion_steps(net, code, layer, *, size=None, starts=1, tv_weight=None, be
     x *= sigma(x) / np.linalg.norm(x.reshape(starts, -1), axis=1).reshape(-1, 1, 1, 1)
     before = momentum = None
     for step, lr in enumerate(_rates(schedule)):
-        error, loss, gradient = objective(x)
+        with np.errstate(over="ignore", invalid="ignore"):
+            error, loss, gradient = objective(x)
+        if not np.isfinite(loss):
+            raise SettingError(f"inversion: the loss ran away at step {step}; give a schedule with a smaller learning rate than "
+                               f"{lr}")
         yield InversionState(step, _shown(net, x), error, loss, x)
         momentum = (0 if lr != before else 0.9 * momentum) - lr * sigma(x) ** 2 * gradient
         x, before = x + momentum, lr
