@@ -1,0 +1,60 @@
+"""What came after: the same ascent in other coordinates, waves instead of pixels, and a picture that is moved at every step."""
+import numpy as np
+
+import minicnn
+from minicnn.visualize.filters import roughness
+from minicnn.visualize.fourier import fourier_steps
+
+from .common import Check, panels
+
+TITLE = "After the lecture: feature visualization"
+FORMULA = """x = sigmoid(M irfft2(scale · z)),  scale(f) ~ 1 / f
+argmax over z of E[S_c(x moved, turned, scaled at random)], by Adam"""
+LOOK_FOR = """The same network, classes and objective as before. Only the coordinates are others, in which coarse is as easily changed
+as fine, and colours mix as in photographs. And what is painted must please the network wherever it lies: that leaves no room
+for the grain that pleases it only here. No blur, no decay, no norm; and now a person knows what it is. First row: the same without
+moving the picture."""
+CLASSES = {"flamingo": 130, "hot-air balloon": 417, "goldfish": 1, "lemon": 951, "pelican": 144, "billiard table": 736,
+           "black swan": 100, "ground beetle": 302}
+
+
+def compute(full):
+    net, rows = minicnn.load("squeezenet1_1"), {}
+    for title, moves in (("kept still", {"shift": 0, "zoom": 0, "turn": 0}), ("moved", {})):
+        for name in list(CLASSES)[:None if full else 3]:
+            states = []
+            for state in fourier_steps(net, CLASSES[name], size=160 if full else 128, **moves):
+                states.append(state)
+                if state.step == (256 if full else 90):
+                    break
+            rows[title, name] = {"picture": states[-1].image, "start": states[0].activation,
+                                 "score": still_score(net, states[-1].image, CLASSES[name]),
+                                 "roughness": float(roughness(states[-1].image.transpose(2, 0, 1)[None])[0])}
+    return {"rows": rows}
+
+
+def still_score(net, picture, class_index):
+    """Return the probability of the class for the picture as it is."""
+    with minicnn.no_grad():
+        scores = net(net.preprocess(picture, whole=True)).data[0].astype(np.float64)
+    odds = np.exp(scores - scores.max())
+    return odds[class_index] / odds.sum()
+
+
+def draw(result):
+    titles, names = (list(dict.fromkeys(key[i] for key in result["rows"])) for i in (0, 1))
+    figure, axes = panels(len(titles), len(names), width=2.6, height=2.8)
+    for row, title in zip(axes, titles):
+        row[0].set_ylabel(title, fontsize=13)
+        for ax, name in zip(row, names):
+            ax.imshow(result["rows"][title, name]["picture"])
+            ax.set_title(f"{name}: p = {result['rows'][title, name]['score']:.2f}", fontsize=10)
+    return {"fourier": figure}
+
+
+def check(result):
+    moved = [shown for (title, _), shown in result["rows"].items() if title == "moved"]
+    still = [shown for (title, _), shown in result["rows"].items() if title == "kept still"]
+    rough = [float(np.mean([shown["roughness"] for shown in some])) for some in (moved, still)]
+    return [Check("probability of its class, least of the moved pictures", min(s["score"] for s in moved), at_least=0.9),
+            Check("roughness, moved / kept still", rough[0] / rough[1], at_most=0.9)]

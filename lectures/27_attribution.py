@@ -1,0 +1,93 @@
+"""What came after the gradient: Grad-CAM, SmoothGrad, integrated gradients; and a check of what such maps are worth."""
+import numpy as np
+
+import minicnn
+from minicnn.images import resize
+from minicnn.visualize.backprop import as_picture, backproject, class_seed
+from minicnn.visualize.grad_cam import grad_cam, guided_grad_cam
+from minicnn.visualize.integrated_gradients import integrated_gradients, smooth_grad
+from minicnn.visualize.sanity import cascading_randomisation, rank_correlation
+
+from .common import IMAGES, Check, panels, predict_class, short
+
+TITLE = "After the lecture: which map can be believed?"
+FORMULA = """Grad-CAM: relu(Σ_k w_k A_k), w_k the mean of ∂S_c/∂A_k        SmoothGrad: mean over n of ∂S_c/∂x (x + noise_n)
+integrated gradients: (x - b) ∫ ∂S_c/∂x (b + t (x - b)) dt,  sums to S_c(x) - S_c(b)        guided Grad-CAM: guided · Grad-CAM"""
+LOOK_FOR = """Grad-CAM says where, coarsely; SmoothGrad and integrated gradients which pixels; guided backprop draws the finest
+lines. Then the network forgets: its weights are drawn anew from the last layer down (second figure, left to right). The gradient
+becomes another cloud at once, as it should: what it explained is gone. Guided backprop still draws the cat, with a network that
+knows no cats. Its two masks find edges in the photograph; the most convincing map says the least about the network."""
+PHOTOGRAPHS = ("chelsea.jpg", "coffee.jpg")
+MAPS = "fire9/concat"
+SHOWN = ("none", "conv10", "fire9/expand3x3", "fire8/expand3x3", "fire6/expand3x3", "fire4/expand3x3", "conv1")
+
+
+def compute(full):
+    net, photographs = minicnn.load("squeezenet1_1"), []
+    for name in PHOTOGRAPHS[:None if full else 1]:
+        x = net.preprocess(IMAGES / name)
+        winner = predict_class(net, x)
+        shown = {"picture": net.deprocess(x), "class": short(net.classes[winner]),
+                 "gradient": backproject(net, x, net.class_layer, lambda a: class_seed(a, winner)),
+                 "SmoothGrad": smooth_grad(net, x, winner, samples=50 if full else 16),
+                 "integrated gradients": integrated_gradients(net, x, winner, steps=128 if full else 48),
+                 "guided backprop": backproject(net, x, net.class_layer, lambda a: class_seed(a, winner), "guided"),
+                 "Grad-CAM": grad_cam(net, x, winner, MAPS), "guided Grad-CAM": guided_grad_cam(net, x, winner, MAPS)}
+        with minicnn.no_grad():
+            scores = [net.activations(data, upto=net.class_layer)[net.class_layer].data[0, winner].mean()
+                      for data in (x.data, np.zeros_like(x.data))]
+        shown["gain"], shown["paid"] = float(scores[0] - scores[1]), float(shown["integrated gradients"].sum(dtype=np.float64))
+        photographs.append(shown)
+    return {"photographs": photographs, "order": net.preprocessing.channel_order, "forgotten": forgotten(net)}
+
+
+def forgotten(net):
+    """Return {layer: {rule: (signal, rank correlation of its strength with that before)}} as the network forgets, from above."""
+    x = net.preprocess(IMAGES / PHOTOGRAPHS[0])
+    winner, found, before = predict_class(net, x), {}, {}
+    for name, forgetful in cascading_randomisation(net):
+        if name not in SHOWN:
+            continue
+        found[name] = {}
+        for rule in ("backprop", "guided"):
+            signal = backproject(forgetful, x, net.class_layer, lambda a: class_seed(a, winner), rule)
+            before.setdefault(rule, signal)
+            found[name][rule] = signal, rank_correlation(*(np.abs(s).sum(axis=0) for s in (signal, before[rule])))
+    return found
+
+
+def draw(result):
+    photographs = result["photographs"]
+    names = [name for name in photographs[0] if name not in ("picture", "class", "gain", "paid")]
+    figure, axes = panels(len(photographs), len(names) + 1, width=2.5, height=2.7)
+    for row, shown in zip(axes, photographs):
+        row[0].imshow(shown["picture"])
+        row[0].set_title(f"“{shown['class']}”")
+        for ax, name in zip(row[1:], names):
+            ax.set_title(name)
+            if name == "Grad-CAM":
+                ax.imshow(shown["picture"].mean(axis=2), cmap="gray")
+                ax.imshow(resize(shown[name], shown["picture"].shape[:2], "bilinear"), cmap="turbo", alpha=0.6)
+            else:
+                ax.imshow(as_picture(shown[name], result["order"]))
+    return {"attribution": figure, "forgetting": draw_forgotten(result)}
+
+
+def draw_forgotten(result):
+    figure, axes = panels(2, len(result["forgotten"]), width=2.3, height=2.7)
+    for column, (name, maps) in zip(axes.T, result["forgotten"].items()):
+        column[0].set_title("as trained" if name == "none" else f"{name.split('/')[0]} and above\ndrawn anew", fontsize=10)
+        for ax, (signal, likeness) in zip(column, maps.values()):
+            ax.imshow(as_picture(signal, result["order"]))
+            ax.set_xlabel(f"likeness {likeness:.2f}", fontsize=9)
+    axes[0, 0].set_ylabel("gradient")
+    axes[1, 0].set_ylabel("guided backprop")
+    return figure
+
+
+def check(result):
+    photographs, last = result["photographs"], result["forgotten"][SHOWN[-3]]
+    return [Check("integrated gradients: their sum / what the score gained over the mean colour, farthest from 1",
+                  max((shown["paid"] / shown["gain"] for shown in photographs), key=lambda share: abs(share - 1)), 0.97, 1.03),
+            Check("likeness to the map before, half of the network forgotten: gradient", last["backprop"][1], at_most=0.65),
+            Check("the same of guided backprop", last["guided"][1], at_least=0.85)]
