@@ -10,10 +10,10 @@ from .common import Check, panels
 TITLE = "After the lecture: feature visualization"
 FORMULA = """x = sigmoid(M irfft2(scale · z)),  scale(f) ~ 1 / f
 argmax over z of E[S_c(x moved, turned, scaled at random)], by Adam"""
-LOOK_FOR = """The same network, classes and objective as before. Only the coordinates are others, in which coarse is as easily changed
-as fine, and colours mix as in photographs. And what is painted must please the network wherever it lies: that leaves no room
-for the grain that pleases it only here. No blur, no decay, no norm; and now a person knows what it is. First row: the same without
-moving the picture."""
+LOOK_FOR = """The same network, classes and objective as before. Only the coordinates are others, in which coarse is as easily
+changed as fine, and colours mix as in photographs. And what is painted must please the network wherever it lies: that leaves no
+room for the grain that pleases it only here. No blur, no decay, no norm; and now a person knows what it is. First row: the same
+without moving the picture."""
 CLASSES = {"flamingo": 130, "hot-air balloon": 417, "goldfish": 1, "lemon": 951, "pelican": 144, "billiard table": 736,
            "black swan": 100, "ground beetle": 302}
 

@@ -28,13 +28,15 @@ NETS = {
     "allcnn_cifar10": (344_506, "conv7", (1, 96, 6, 6)),
     "vgg_cifar10": (1_040_618, "relu5", (1, 256)),
     "generator_cifar10": (1_135_203, "deconv3", (1, 64, 16, 16)),
+    "generator_fc6": (56_097_891, "deconv9", (1, 3, 256, 256)),
 }
 
 
 def input_shape(net):
     """Return the shape of one input: a picture, or a code."""
     size = net.preprocessing.size
-    return (1, 256) if net.architecture == "generator_cifar10" else (1, len(net.preprocessing.mean), size, size)
+    codes = {"generator_cifar10": 256, "generator_fc6": 4096}
+    return (1, codes[net.architecture]) if net.architecture in codes else (1, len(net.preprocessing.mean), size, size)
 
 
 def test_every_architecture_is_in_the_table():

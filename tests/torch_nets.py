@@ -136,6 +136,16 @@ class TorchNet:
             x = F.leaky_relu(self.norm(f"bn{number}", x), 0.3) if number < 6 else x
         return x
 
+    def generator_fc6(self, x):
+        for number in (1, 2, 3):
+            x = F.leaky_relu(self.fc(f"fc{number}", x), 0.3)
+        x = x.reshape(-1, 256, 4, 4)
+        for number, (kernel, stride) in enumerate([(4, 2), (3, 1)] * 3 + [(4, 2)] * 3, start=1):
+            assert self.p[f"deconv{number}/weight"].shape[2] == kernel
+            x = F.conv_transpose2d(x, self.p[f"deconv{number}/weight"], self.p[f"deconv{number}/bias"], stride=stride, padding=1)
+            x = F.leaky_relu(x, 0.3) if number < 9 else x
+        return x
+
     def allcnn_imagenet(self, x):
         for number, stride, padding in ((1, 4, 0), (2, 1, 0), (3, 2, 0), (4, 1, 2), (5, 1, 0), (6, 2, 0), (7, 1, 1), (8, 1, 0),
                                         (9, 2, 0), (10, 1, 1), (11, 1, 0)):

@@ -3,7 +3,7 @@ from ..errors import SettingError, unknown_name
 from .alexnet import alexnet, alexnet_torchvision, caffenet
 from .allcnn import allcnn_c, allcnn_cifar10, allcnn_imagenet
 from .convnetjs import convnetjs_cifar10
-from .generator import generator_cifar10
+from .generator import generator_cifar10, generator_fc6
 from .googlenet import googlenet
 from .lenet import lenet
 from .squeezenet import squeezenet1_1
@@ -12,7 +12,7 @@ from .zfnet import zfnet
 
 _BUILDERS = {f.__name__: f for f in (squeezenet1_1, alexnet, caffenet, alexnet_torchvision, vgg16, vgg19, googlenet, zfnet, lenet,
                                      allcnn_c, allcnn_imagenet, allcnn_cifar10, convnetjs_cifar10, vgg_cifar10,
-                                     generator_cifar10)}
+                                     generator_cifar10, generator_fc6)}
 NAMES = tuple(_BUILDERS)
 
 
@@ -25,7 +25,7 @@ def build(name, rng=0, **options):
     if not isinstance(name, str) or name not in _BUILDERS:
         raise unknown_name("network", name, NAMES)
     classes, head = options.get("classes", 1), options.get("head", True)
-    if name == "generator_cifar10" and options:
+    if name.startswith("generator_") and options:
         raise SettingError(f"build: {name} has no scores, so no classes=... and no head=...; given are {options}")
     if set(options) - {"classes", "head"} or not isinstance(classes, int) or not 1 <= classes <= 1_000_000:
         raise SettingError(f"build: {name} takes classes=<number of scores, from 1> and head=False, given are {options}")

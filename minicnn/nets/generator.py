@@ -1,10 +1,15 @@
 """A generator: from the code in which a network describes a picture back to the picture (Dosovitskiy and Brox 2016)."""
+from dataclasses import replace
+
 from .. import ops
 from ..nn import BatchNorm2d, ConvTranspose2d, Function, LeakyReLU, Linear, Network
+from .alexnet import CAFFE
 from .allcnn import UNIT
 
 # (filters, kernel, stride, padding) of deconv1, deconv2, ...: 4 x 4 -> 8 x 8 -> 16 x 16 -> 32 x 32 by kernels of 4, between 3
 CIFAR = [(128, 4, 2, 1), (96, 3, 1, 1), (64, 4, 2, 1), (64, 3, 1, 1), (32, 4, 2, 1), (3, 3, 1, 1)]
+FC6 = [(256, 4, 2, 1), (512, 3, 1, 1), (256, 4, 2, 1), (256, 3, 1, 1), (128, 4, 2, 1), (128, 3, 1, 1), (64, 4, 2, 1),
+       (32, 4, 2, 1), (3, 4, 2, 1)]
 
 
 def generator_cifar10():
@@ -29,6 +34,26 @@ def generator_cifar10():
         net.add(f"deconv{number}", ConvTranspose2d(channels, filters, kernel, stride, padding, bias=last))
         if not last:
             net.add(f"bn{number}", BatchNorm2d(filters))
+            net.add(f"relu{number}", LeakyReLU(0.3))
+        channels = filters
+    return net
+
+
+def generator_fc6():
+    """From fc6 of CaffeNet after its ReLU, (N, 4096), to pictures (N, 3, 256, 256), BGR less the mean; 56,097,891 parameters.
+
+    The published generator: three linear layers, then transposed convolutions from 4 x 4 to 256 x 256. Networks that take 227
+    see the middle of its pictures (visualize/deep_generator.py). Source: A. Dosovitskiy and T. Brox 2016, their network "fc6".
+    """
+    net = Network("generator_fc6", preprocessing=replace(CAFFE, size=256, resize=None))
+    for number in (1, 2, 3):
+        net.add(f"fc{number}", Linear(4096, 4096))
+        net.add(f"relu_fc{number}", LeakyReLU(0.3))
+    net.add("reshape", Function(ops.reshape, shape=(-1, 256, 4, 4)))
+    channels = 256
+    for number, (filters, kernel, stride, padding) in enumerate(FC6, start=1):
+        net.add(f"deconv{number}", ConvTranspose2d(channels, filters, kernel, stride, padding))
+        if number < len(FC6):
             net.add(f"relu{number}", LeakyReLU(0.3))
         channels = filters
     return net

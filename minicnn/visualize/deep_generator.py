@@ -7,6 +7,8 @@
 Squared pixels alone make a blur, the mean of all pictures of that code; features C(x), from a middle layer of the encoder, make
 edges and textures where they ought to be; and D, the discriminator, which learns to tell real pictures from generated ones, makes
 them look real. D is left alone while it is far ahead, L(D) < 0.1 of what it costs G: else G learns nothing from it any more.
+What it is for: a class model that is sought among the pictures that G can paint, by its code, is a picture of something
+(`code_ascent_steps`). Networks: nets/generator.py, the published one for fc6 among them.
 Slide "Class model visualization", the last; source: A. Dosovitskiy and T. Brox, NeurIPS 2016 (the losses and the three weights);
 A. Nguyen et al., NeurIPS 2016 (what the generator is for).
 """
