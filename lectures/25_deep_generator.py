@@ -15,10 +15,10 @@ from .common import Check, panels
 TITLE = "Synthesizing the preferred inputs for neurons via deep generator networks"
 FORMULA = """argmax over z of  S_c(G(z)) - λ ‖z‖,     G: a network that paints the picture of a code
 dx = g / mean|g|, g = ∂S_c/∂x at x = G(z);     z ← (1 - decay) clip(z + lr dz / mean|dz|, 0, bound), dz = dx G'(z)"""
-LOOK_FOR = """Above: ascent in pixels. It draws what the class is told by, a beak, whiskers, antlers, wheels, in lines and colours that no
-photograph has. Below: ascent in the 256 numbers of a code, from which a generator paints. The scores are much lower, but there
-are sky, water and light, and one animal or thing in its place; blurred, for the generator is small and its pictures have 32 pixels
-a side. Below each stands what a second network, which took no part, sees in it."""
+LOOK_FOR = """Above: ascent in pixels. It draws what the class is told by, a beak, whiskers, antlers, wheels, in lines and
+colours that no photograph has. Below: ascent in the 256 numbers of a code, from which a generator paints. The scores are much
+lower, but there are sky, water and light, and one animal or thing in its place; blurred, for the generator is small and its
+pictures have 32 pixels a side. Below each stands what a second network, which took no part, sees in it."""
 STEPS = 60
 
 

@@ -1,0 +1,77 @@
+"""What every channel of a layer answers to a picture, one of them enlarged, and the classes found."""
+import numpy as np
+
+import minicnn
+from minicnn.visualize.activations import layer_views, top_classes
+from minicnn.visualize.backprop import as_picture, backproject, unit_seed
+
+from .common import IMAGES, Check, panels, short
+from .maps import with_ticks
+
+TITLE = "Visualizing Activations"
+FORMULA = "tile k of a layer's grid: max(A_k, 0) / max A_k;      one unit enlarged, and what is sent back from it: guided backprop"
+LOOK_FOR = """Each tile is what one channel answers, where in the picture. Early tiles look like the picture, as seen through
+edges and colours. Higher up most tiles are dark: a channel answers to few things, and there strongly. One that lights up on the
+man's face is enlarged: it was never taught faces, there is no class of that name among the thousand, but they help to find
+others."""
+PHOTOGRAPH, BOX = "astronaut.jpg", (20, 80, 75, 130)             # the face: top, left, bottom, right
+GRIDS, LAYER = ("relu_conv1", "fire3/concat", "fire6/concat"), "fire7/concat"
+
+
+def compute(full):
+    net = minicnn.load("squeezenet1_1")
+    x = net.preprocess(IMAGES / PHOTOGRAPH)
+    views = layer_views(net, x)
+    unit = on_face(views[LAYER], x.shape[2:])
+    place = (unit, *(int(i) for i in np.unravel_index(views[LAYER].maps[unit].argmax(), views[LAYER].maps.shape[1:])))
+    with minicnn.no_grad():
+        again = net.activations(x)
+    wrong = max(float(np.abs(view.maps.ravel() - again[name].data.ravel()).max()) for name, view in views.items())
+    return {"picture": net.deprocess(x), "grids": {layer: views[layer].grid(gamma=0.7) for layer in GRIDS}, "unit": unit,
+            "map": views[LAYER].enlarged(unit, x.shape[2:]), "classes": top_classes(net, x), "wrong": wrong,
+            "signal": backproject(net, x, LAYER, unit_seed(again[LAYER], place), "guided"),
+            "order": net.preprocessing.channel_order,
+            "dark": {layer: float((views[layer].maps <= 0).mean()) for layer in GRIDS + (LAYER,)}}
+
+
+def on_face(view, size):
+    """Return the channel with the largest part of its answers within the face, of those that answer strongly."""
+    top, left, bottom, right = BOX
+    maps = [np.maximum(view.enlarged(k, size), 0) for k in view.strongest(100)]
+    inside = [m[top:bottom, left:right].sum() / max(m.sum(), 1e-9) for m in maps]
+    return int(view.strongest(100)[int(np.argmax(inside))])
+
+
+def draw(result):
+    figure, axes = panels(2, 4, width=3.1, height=3.3)
+    axes[0, 0].imshow(result["picture"])
+    for ax, (layer, grid) in zip(axes[0, 1:], result["grids"].items()):
+        ax.imshow(grid, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        ax.set_title(f"{layer}: all channels")
+    axes[1, 0].imshow(result["picture"].mean(axis=2), cmap="gray")
+    axes[1, 0].imshow(result["map"], cmap="inferno", alpha=0.65)
+    axes[1, 0].set_title(f"{LAYER}: channel {result['unit']}")
+    axes[1, 1].imshow(as_picture(result["signal"], result["order"], 99.9))
+    axes[1, 1].set_title("guided backprop from it")
+    names, odds = zip(*result["classes"])
+    bars = with_ticks(axes[1, 2])
+    bars.barh(range(len(odds)), odds, color="#4c72b0")
+    bars.set_yticks(range(len(odds)), [short(name) for name in names])
+    bars.invert_yaxis()
+    bars.set_title("most probable classes")
+    layers = with_ticks(axes[1, 3])
+    layers.barh(range(len(result["dark"])), [100 * part for part in result["dark"].values()], color="#555555")
+    layers.set_yticks(range(len(result["dark"])), list(result["dark"]))
+    layers.invert_yaxis()
+    layers.set_title("dark, % of the layer")
+    return {"activations": figure}
+
+
+def check(result):
+    top, left, bottom, right = BOX
+    strength = np.maximum(result["map"], 0)
+    return [Check("largest difference of the numbers shown from those of a separate forward pass", result["wrong"], at_most=0.0),
+            Check("part of the channel's answers that lies on the face", float(strength[top:bottom, left:right].sum() /
+                                                                               strength.sum()), at_least=0.5),
+            Check("part of the layer that is dark, last shown less first", list(result["dark"].values())[-1]
+                  - list(result["dark"].values())[0], at_least=0.1)]
