@@ -9,10 +9,10 @@ from .common import IMAGES, Check, panels, short
 from .maps import with_ticks
 
 TITLE = "Visualizing Activations"
-FORMULA = "tile k of a layer's grid: max(A_k, 0) / max A_k;      one unit enlarged, and what is sent back from it: guided backprop"
+FORMULA = "tile k of a grid: max(A_k, 0) / max A_k;      one unit enlarged, and what is sent back from it: guided backprop"
 LOOK_FOR = """Each tile is what one channel answers, where in the picture. Early tiles look like the picture, as seen through
 edges and colours. Higher up most tiles are dark: a channel answers to few things, and there strongly. One that lights up on the
-man's face is enlarged: it was never taught faces, there is no class of that name among the thousand, but they help to find
+astronaut's face is enlarged: it was never taught faces, there is no class of that name among the thousand, but they help to find
 others."""
 PHOTOGRAPH, BOX = "astronaut.jpg", (20, 80, 75, 130)             # the face: top, left, bottom, right
 GRIDS, LAYER = ("relu_conv1", "fire3/concat", "fire6/concat"), "fire7/concat"
