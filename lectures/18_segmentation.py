@@ -60,6 +60,7 @@ def draw(result):
 
 
 def draw_composites(tests):
+    """Draw each composite over what was cut out of it, with what found and right object share."""
     columns = min(len(tests), 5)
     figure, axes = panels(2 * -(-len(tests) // columns), columns, width=2.4, height=2.5)
     for k, shown in enumerate(tests):

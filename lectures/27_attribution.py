@@ -74,6 +74,7 @@ def draw(result):
 
 
 def draw_forgotten(result):
+    """Draw the gradient and guided backprop while the network forgets, from left to right."""
     figure, axes = panels(2, len(result["forgotten"]), width=2.3, height=2.7)
     for column, (name, maps) in zip(axes.T, result["forgotten"].items()):
         column[0].set_title("as trained" if name == "none" else f"{name.split('/')[0]} and above\ndrawn anew", fontsize=10)

@@ -15,7 +15,7 @@ import numpy as np
 from .. import tape
 from ..errors import ImageError, SettingError
 from ..weights import load
-from .patches import merge, strongest
+from .patches import check_top, merge, strongest
 
 RETRIES = 5             # of a task, when the machine dies that it ran on
 
@@ -38,6 +38,7 @@ def collection_patches(network, layer, files, *, top=9, batch=16, dask=None):
     network: a name or path that `minicnn.load` knows. dask: the address of a Dask scheduler, or a dask.distributed.Client;
     None: this process alone. Files that are no pictures are passed over. Raises what `minicnn.load` raises, and SettingError.
     """
+    check_top(top)
     found = None
     for new in _answers(patches_task, files, batch, dask, network, layer, top):
         if new is not None:
@@ -125,7 +126,7 @@ def _client(dask):
     if isinstance(dask, Client):
         return dask, as_completed
     try:
-        return Client(dask, timeout=10), as_completed
+        return Client(dask, timeout=5), as_completed
     except (OSError, ValueError, TimeoutError) as error:
         raise SettingError(f"collection: no Dask scheduler answers at {dask!r} ({error}); start one with `dask scheduler` and "
                            "give its address, tcp://HOST:8786") from None

@@ -74,14 +74,19 @@ def in_batches(net, pictures, size):
 def top_patches_steps(net, layer, pictures, *, top=9, batch=16):
     """Yield the TopPatches of the pictures so far after every batch; `pictures`: what net.preprocess takes, one by one."""
     net.layer(layer)
-    if not isinstance(top, Integral) or top < 1:
-        raise SettingError(f"top_patches: top is {top!r}, expected a whole number, at least 1")
+    check_top(top)
     found = None
     for first, x in in_batches(net, pictures, batch):
         with tape.no_grad():
             new = strongest(net.activations(x, upto=layer)[layer].data, top, np.arange(first, first + len(x)))
         found = new if found is None else merge(found, new)
         yield found
+
+
+def check_top(top):
+    """Raise SettingError unless `top` is a number of places to remember."""
+    if not isinstance(top, Integral) or top < 1:
+        raise SettingError(f"top_patches: top is {top!r}, expected a whole number, at least 1")
 
 
 def top_patches(net, layer, pictures, **settings):
