@@ -11,7 +11,7 @@ from minicnn.images import Preprocessing
 from minicnn.loop import last, take
 from minicnn.visualize import class_model as cm
 from minicnn.visualize import fourier, inversion, multifaceted
-from minicnn.visualize.deep_generator import code_ascent_steps
+from minicnn.visualize.deep_generator import code_ascent, code_ascent_steps
 
 SPEC = Preprocessing(size=12, resize=None, channel_order="BGR", mean=(100.0, 110.0, 120.0), std=(2.0, 1.0, 0.5))
 
@@ -227,6 +227,7 @@ def test_waves_climb_and_repeat(small):
     assert states[-1].activation > states[0].activation + 1 and states[-1].image.shape == (12, 12, 3)
     again = last(take(25, fourier.fourier_steps(small, 1, shift=1, rng=2)))
     assert np.array_equal(states[-1].z, again.z)
+    assert np.array_equal(fourier.fourier(small, 1, steps=25, shift=1, rng=2), again.image)
     with pytest.raises(SettingError, match="grey pictures"):
         next(fourier.fourier_steps(minicnn.build("lenet", 0), 1))
 
@@ -268,6 +269,9 @@ def test_tv_ascent_keeps_what_it_starts_with_and_climbs(small):
     assert [s.step for s in states] == list(range(11)) and states[-1].image.shape == (18, 18, 3)
     assert states[6].activation > states[0].activation
     assert states[6].x[..., :6].mean() > states[6].x[..., 6:].mean() + 20
+    ends, found = multifaceted.multifaceted(small, 3, two_kinds(40), "fc", 2, phases=phases[:1])
+    assert len(ends) == 2 and np.array_equal(ends[1], last(multifaceted.tv_ascent_steps(
+        small, 3, found.means[1:], phases[:1])).image) and not np.array_equal(ends[0], ends[1])
     with pytest.raises(SettingError, match="start has shape"):
         next(multifaceted.tv_ascent_steps(small, 3, start[:, :2], phases))
     with pytest.raises(SettingError, match="expected at least 3"):
@@ -313,5 +317,7 @@ def test_codes_stay_within_their_bound_and_small_pictures_are_told(small):
     bound = np.linspace(0.1, 1, 7)
     state = last(take(20, code_ascent_steps(small, generator(), 1, bound)))
     assert (state.z >= 0).all() and (state.z <= bound).all() and state.image.shape == (16, 16, 3)
+    assert np.array_equal(code_ascent(small, generator(), 1, bound, steps=5),
+                          last(take(5, code_ascent_steps(small, generator(), 1, bound, steps=5))).image)
     with pytest.raises(ShapeError, match="the generator paints"):
         next(code_ascent_steps(minicnn.build("convnetjs_cifar10", 0).astype(np.float64), generator(), 1, bound))

@@ -19,6 +19,7 @@ import numpy as np
 from .. import ops
 from ..errors import SettingError, ShapeError
 from ..images import pixel_range
+from ..loop import last, take
 from ..nn import Conv2d, Dropout, GlobalAvgPool2d, LeakyReLU, Linear, Sequential
 from ..ops.op import pair
 from ..optim import Adam
@@ -133,6 +134,11 @@ def code_ascent_steps(net, generator, class_index, bound, *, lr=(8.0, 1e-10), st
         rate = lr[0] + (lr[1] - lr[0]) * min(step / max(steps - 1, 1), 1)
         z = (1 - decay) * np.clip(z + rate * code.grad / max(np.abs(code.grad).mean(), 1e-30), 0, bound)
         z, step = z.astype(generator.dtype), step + 1
+
+
+def code_ascent(net, generator, class_index, bound, *, steps=200, **settings):
+    """Return the picture (H, W, 3) uint8 after so many steps, the last one as published; settings as in `code_ascent_steps`."""
+    return last(take(steps, code_ascent_steps(net, generator, class_index, bound, steps=steps, **settings))).image
 
 
 def _as_input(net, generator, made):

@@ -18,6 +18,7 @@ from scipy.sparse import csr_array
 
 from .. import images
 from ..errors import SettingError
+from ..loop import last, take
 from ..ops.op import pair
 from ..optim import Adam
 from ..tensor import Tensor
@@ -114,3 +115,8 @@ def fourier_steps(net, unit, *, layer=None, size=None, lr=0.05, shift=12, zoom=0
         z.grad = -to_picture_backward((moving.T @ dmoved.T).T.reshape(picture.shape), picture)      # upwards
         optimizer.step()
         step += 1
+
+
+def fourier(net, unit, steps=256, **settings):
+    """Return the picture (H, W, 3) uint8 after so many steps; settings as in `fourier_steps`."""
+    return last(take(steps, fourier_steps(net, unit, **settings))).image

@@ -120,6 +120,15 @@ def tv_ascent_steps(net, class_index, start, phases=FROM_MEAN, rng=0):
             yield AscentState(count, images.deprocess(x * scale, net.preprocessing), score, x)
 
 
+def multifaceted(net, class_index, pictures, layer, k=10, *, phases=FROM_MEAN, rng=0):
+    """Return (k pictures (H, W, 3) uint8, the Facets that they began with): Algorithm 1 from end to end.
+
+    pictures: of the class, what net.preprocess takes; layer: whose codes are clustered, on the slide fc7.
+    """
+    found = facets(net, pictures, layer, k, rng)
+    return [last(tv_ascent_steps(net, class_index, mean[None], phases, rng)).image for mean in found.means], found
+
+
 def _looked_at(net, class_index, x, size, phase, rng):
     """Return (gradient like x, score) of the class for a part of x as large as `size`, around the middle or near it."""
     room = [have - want for have, want in zip(x.shape[2:], size)]
