@@ -5,7 +5,7 @@ import numpy as np
 
 import minicnn
 from minicnn.visualize.backprop import as_picture
-from minicnn.visualize.class_model import PUBLISHED, class_model_steps, simonyan
+from minicnn.visualize.class_model import PUBLISHED, class_model_steps, random_settings, simonyan
 from minicnn.visualize.filters import roughness
 
 from .common import Check, panels
@@ -17,7 +17,7 @@ LOOK_FOR = """No photograph was used, only what the network knows: necks and bea
 object in no one place but several, at several sizes, since the score adds them all up. Left: with the norm alone, thin lines that
 answer well and look like nothing much. The settings of Yosinski et al. trade the score for something to look at: sparse (1, 4),
 decaying fast (2), blurred between steps (3, the one of most of their figures). Colours are not natural: nothing asks for that.
-Second figure: classes of the slide by setting 3."""
+Second figure: classes of the slide by setting 3. With --full, settings drawn at random, as the four were found."""
 CLASSES = {"flamingo": 130, "billiard table": 736, "pelican": 144, "sports car": 817}
 SLIDE = {"flamingo": 130, "pelican": 144, "hartebeest": 351, "billiard table": 736, "ground beetle": 302, "Indian cobra": 63,
          "station wagon": 436, "black swan": 100}
@@ -32,7 +32,8 @@ def compute(full):
             results[name, title] = model_of(net, CLASSES[name], settings, size)
     best = methods(steps)["setting 3"]
     slide = {name: model_of(net, SLIDE[name], best, size) for name in (SLIDE if full else ("pelican", "billiard table"))}
-    return {"models": results, "slide": slide, "steps": steps, "size": size}
+    drawn = [model_of(net, CLASSES["flamingo"], replace(random_settings(k), steps=steps), size) for k in range(8 if full else 0)]
+    return {"models": results, "slide": slide, "drawn": drawn}
 
 
 def methods(steps):
@@ -71,7 +72,16 @@ def draw(result):
     for ax, (name, model) in zip(axes.flat, result["slide"].items()):
         ax.imshow(model["picture"])
         ax.set_title(name)
-    return {"class_models": figure, "slide": slide}
+    return {"class_models": figure, "slide": slide, **({"random_search": draw_search(result["drawn"])} if result["drawn"] else {})}
+
+
+def draw_search(drawn):
+    """Draw what settings drawn at random make of one class: the way in which the four were found, by looking."""
+    figure, axes = panels(2, len(drawn) // 2, width=2.6, height=2.8)
+    for number, (ax, model) in enumerate(zip(axes.flat, drawn)):
+        ax.imshow(model["picture"])
+        ax.set_title(f"random settings {number}: {model['score']:.0f}", fontsize=10)
+    return figure
 
 
 def check(result):

@@ -215,6 +215,8 @@ def test_views_are_the_numbers_of_a_forward_pass(net, pictures):
             assert name not in views or np.array_equal(views[name].maps.ravel(), a.data.ravel())
     assert list(layer_views(net, x, ["pool1", "fc"])) == ["pool1", "fc"] and views["fc"].maps.shape == (10, 1, 1)
     shown = views["conv1"].shown()
+    positive = np.maximum(views["conv1"].maps, 0)
+    assert np.array_equal(shown, np.rint(255 * positive / positive.max(axis=(1, 2), keepdims=True)).astype(np.uint8))
     assert shown.dtype == np.uint8 and (shown.max(axis=(1, 2)) == 255).all() and (shown[views["conv1"].maps <= 0] == 0).all()
     assert (views["conv1"].shown(together=True).max(axis=(1, 2)) == 255).sum() == 1
     assert views["conv1"].shown(gamma=0.5).mean() > shown.mean()
