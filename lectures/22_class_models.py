@@ -72,7 +72,8 @@ def draw(result):
     for ax, (name, model) in zip(axes.flat, result["slide"].items()):
         ax.imshow(model["picture"])
         ax.set_title(name)
-    return {"class_models": figure, "slide": slide, **({"random_search": draw_search(result["drawn"])} if result["drawn"] else {})}
+    search = {"random_search": draw_search(result["drawn"])} if result["drawn"] else {}
+    return {"class_models": figure, "slide": slide, **search}
 
 
 def draw_search(drawn):
