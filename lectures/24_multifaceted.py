@@ -17,7 +17,7 @@ FORMULA = """1. code of each picture  2. PCA to 50 numbers  3. t-SNE to a map  4
 LOOK_FOR = """One neuron, several things. Nobody told the network that there are sevens with and without a bar, or twos with and
 without a loop; the map of its codes shows it (left), and the pictures nearest to each centre. Ascent from noise mixes them.
 Ascent from the mean of a cluster keeps what it began with and makes the neuron surer (right: its score before and after)."""
-SMALL = (Phase(15, (4, 4), (40, 80)),)          # strokes are two pixels wide: less smoothing than for photographs
+SMALL = (Phase(15, (4, 4), (0.16, 0.31)),)          # strokes are two pixels wide: less smoothing than for photographs
 DIGITS, FACETS = (7, 2), 4
 
 
@@ -40,7 +40,7 @@ def of_cifar10(name="horse"):
         return []
     net, number = minicnn.load("vgg_cifar10"), train.classes.index(name)
     some = list(train.images[train.labels == number][:1000].transpose(0, 2, 3, 1))
-    return [of_class(net, number, name, some, "relu5", (Phase(40, (3, 3), (20, 60)),))]
+    return [of_class(net, number, name, some, "relu5", (Phase(40, (3, 3), (0.08, 0.24)),))]
 
 
 def of_folder(full, images):

@@ -55,3 +55,9 @@ def test_a_centre_without_points_takes_the_farthest():
 def test_wrong_settings(arguments, error):
     with pytest.raises(error, match="kmeans"):
         kmeans(np.zeros((8, 2)), **arguments)
+
+
+def test_it_ends_with_more_clusters_than_different_points():
+    """Twins of a centre that round apart once took turns without end."""
+    X = np.array([.6, .4, .3, .4, .3, .3, .6, .5, .6, .6, .6, .4])[:, None]
+    assert kmeans(X, 7, rng=5, restarts=1).inertia < 1e-20

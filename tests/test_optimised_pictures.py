@@ -264,7 +264,8 @@ def test_facets_part_two_kinds_and_their_means_show_them(small):
 def test_tv_ascent_keeps_what_it_starts_with_and_climbs(small):
     start = np.zeros((1, 3, 12, 12))
     start[..., :6] = 60
-    phases = (multifaceted.Phase(6, (3, 3), (20, 60)), multifaceted.Phase(4, (2, 1), (20, 60), enlarge=1.5, window=0.2, margin=2))
+    phases = (multifaceted.Phase(6, (3, 3), (0.1, 0.3)),
+              multifaceted.Phase(4, (2, 1), (0.1, 0.3), enlarge=1.5, window=0.2, margin=2))
     states = list(multifaceted.tv_ascent_steps(small, 3, start, phases))
     assert [s.step for s in states] == list(range(11)) and states[-1].image.shape == (18, 18, 3)
     assert states[6].activation > states[0].activation
@@ -276,6 +277,17 @@ def test_tv_ascent_keeps_what_it_starts_with_and_climbs(small):
         next(multifaceted.tv_ascent_steps(small, 3, start[:, :2], phases))
     with pytest.raises(SettingError, match="expected at least 3"):
         multifaceted.facets(small, rng_pictures(5), "fc", 2)
+
+
+def test_few_pictures_make_facets_of_their_own_and_the_published_schedule_climbs():
+    net = minicnn.load("vgg_cifar10")
+    pictures = [np.roll(p, 1, axis=0) for p in np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3)).astype(np.uint8)]
+    found = multifaceted.facets(net, pictures, "relu5", 2)
+    assert sorted(np.concatenate(found.nearest).tolist()) == list(range(8))
+    assert np.abs(np.diff(found.means, axis=0)).max() > 5
+    first = replace(multifaceted.FROM_MEAN[0], steps=20)
+    start, *_, end = multifaceted.tv_ascent_steps(net, 3, found.means[:1], (first,))
+    assert end.activation > start.activation + 3
 
 
 # --- a generator ---------------------------------------------------------------------------------------------------------------

@@ -68,6 +68,9 @@ def test_deconvnet_takes_a_function_and_names_a_layer_without_a_rule(small):
     x = np.random.default_rng(1).normal(size=(1, 3, 23, 20))
     found = deconvnet(small, x, "relu1", lambda a: unit_seed(a, (2, 3, 4), "activation"))
     assert np.array_equal(found, backproject(small, x, "relu1", lambda a: unit_seed(a, (2, 3, 4), "activation"), "deconvnet"))
+    plain = nn.Sequential({"pool": nn.Function(minicnn.ops.max_pool2d, kernel_size=3, stride=2)})
+    np.testing.assert_allclose(deconvnet(plain, x, "pool", np.ones((1, 3, 11, 9))),
+                               backproject(plain, x, "pool", np.ones((1, 3, 11, 9)), "deconvnet"))
     odd = nn.Sequential({"conv": nn.Conv2d(3, 2, 1), "up": nn.Upsample(2)})
     with pytest.raises(SettingError, match="no rule for layer 'up'"):
         deconvnet(odd, np.ones((1, 3, 4, 4)), "up", np.ones((1, 2, 8, 8)))

@@ -19,7 +19,7 @@ class KMeansState:
     centers: np.ndarray
     labels: np.ndarray
     inertia: float
-    moved: bool                 # False when nothing changed in this step: the end
+    moved: bool                 # False when this step lowered the inertia no more: the end
 
 
 def kmeans_steps(X, k, *, centers=None, rng=0):
@@ -45,7 +45,8 @@ def kmeans_steps(X, k, *, centers=None, rng=0):
             if not (labels == j).any():
                 centers[j] = X[far.pop(0)]
         labels, distances = _nearest(X, centers)
-        state = KMeansState(state.step + 1, centers, labels, float(distances.sum()), not np.array_equal(centers, state.centers))
+        inertia = float(distances.sum())
+        state = KMeansState(state.step + 1, centers, labels, inertia, inertia < state.inertia)
         yield state
 
 

@@ -78,7 +78,7 @@ def _transposed(layer, signal, size):
 def _unpooled(signal, x, settings):
     """Return the signal under max pooling: every value at the place of its window's maximum, its switch."""
     _, switches = ops.max_pool2d(x, **settings, return_indices=True)
-    window = {key: settings[key] for key in ("kernel_size", "stride", "padding")}
+    window = {"stride": None, "padding": 0, **{key: value for key, value in settings.items() if key != "ceil_mode"}}
     return ops.max_unpool2d(signal, switches, **window, output_size=x.shape[2:]).data
 
 

@@ -32,7 +32,7 @@ NEAREST, COMPONENTS = 15, 50
 class Phase:
     """`steps` of ascent with step size and fidelity moving from the first to the second number.
 
-    step: grey levels of the mean change. fidelity: weight of the denoising, for pixels of 0..1; small smooths strongly. enlarge:
+    step: grey levels of the mean change. fidelity: weight of the denoising, small smooths strongly. enlarge:
     the picture is made so much larger first. window: spread of the place looked at around the middle, as a part of the room
     there is. margin: a border of so many pixels of what is looked at keeps still.
     """
@@ -44,11 +44,11 @@ class Phase:
     margin: int = 0
 
 
-FROM_MEAN = (Phase(190, (1, 2), (0.4, 0.4)), Phase(150, (1, 1), (0.01, 2), enlarge=1.2),
-             Phase(20, (2, 2), (0.1, 2), window=0.2, margin=50), Phase(10, (2, 2), (0.4, 2)))
-CENTRE_BIAS = (Phase(190, (11, 11), (0.001, 0.05)), Phase(150, (6, 6), (0.01, 0.08), enlarge=1.2, window=0.1),
-               Phase(150, (1, 1), (0.01, 2), enlarge=1.2, window=0.1), Phase(30, (3, 3), (0.01, 2), window=0.1, margin=50),
-               Phase(10, (6, 3), (0.4, 2)))
+FROM_MEAN = (Phase(190, (1, 2), (0.4, 0.4)), Phase(150, (1, 1), (0.01, 2), enlarge=1.2, window=0.3),
+             Phase(20, (2, 2), (0.1, 2), window=0.2, margin=50), Phase(10, (2, 2), (0.4, 2), window=0.3))
+CENTRE_BIAS = (Phase(190, (11, 11), (0.001, 0.05)), Phase(150, (6, 6), (0.01, 0.08), enlarge=1.2, window=0.3),
+               Phase(150, (1, 1), (0.01, 2), enlarge=1.2, window=0.3), Phase(30, (3, 3), (0.1, 2), window=0.1, margin=50),
+               Phase(10, (6, 3), (0.01, 2), window=0.3))         # the program climbs the probability in the first two
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,9 @@ def facets(net, pictures, layer, k, rng=0):
     start = np.random.default_rng(rng).normal(0, 1e-4, (len(X), 2))
     embedding = last(take(1000, tsne_steps(P, start))).embedding
     clusters = kmeans(embedding, k, rng=rng)
-    nearest = [np.argsort(((embedding - c) ** 2).sum(axis=1), kind="stable")[:NEAREST] for c in clusters.centers]
+    away = ((embedding[:, None] - clusters.centers) ** 2).sum(axis=2)                   # (N, k)
+    order = [np.argsort(away[:, j], kind="stable") for j in range(k)]
+    nearest = [some[clusters.labels[some] == j][:NEAREST] for j, some in enumerate(order)]      # of its own pictures
     means = [np.mean([net.preprocess(pictures[i]).data[0] for i in group], axis=0) / to_network(net)[0] for group in nearest]
     return Facets(embedding, clusters.labels, nearest, np.stack(means).astype(net.dtype))
 
@@ -114,8 +116,8 @@ def tv_ascent_steps(net, class_index, start, phases=FROM_MEAN, rng=0):
         for share in np.linspace(0, 1, phase.steps):
             step, fidelity = (a + share * (b - a) for a, b in (phase.step, phase.fidelity))
             gradient, score = _looked_at(net, class_index, x, size, phase, rng)
-            x = np.clip(x + step * gradient / max(np.abs(gradient).mean(), 1e-30), low, high)
-            x = (denoise_tv_bregman(x / 255, fidelity) * 255).astype(net.dtype)
+            x = np.clip(x + step * gradient, low, high)
+            x = denoise_tv_bregman(x, fidelity).astype(net.dtype)
             count += 1
             yield AscentState(count, images.deprocess(x * scale, net.preprocessing), score, x)
 
@@ -130,7 +132,10 @@ def multifaceted(net, class_index, pictures, layer, k=10, *, phases=FROM_MEAN, r
 
 
 def _looked_at(net, class_index, x, size, phase, rng):
-    """Return (gradient like x, score) of the class for a part of x as large as `size`, around the middle or near it."""
+    """Return (g / mean|g| like x, score) of the class for a part of x as large as `size`, around the middle or near it.
+
+    The mean is that of the part, so that a step does not depend on how large the whole is.
+    """
     room = [have - want for have, want in zip(x.shape[2:], size)]
     middle = [int(np.clip(round(r / 2 + rng.normal(0, phase.window) * r), 0, r)) for r in room]
     area = np.s_[:, :, middle[0]:middle[0] + size[0], middle[1]:middle[1] + size[1]]
@@ -142,7 +147,7 @@ def _looked_at(net, class_index, x, size, phase, rng):
     inner = np.s_[:, :, m:size[0] - m, m:size[1] - m]
     part = np.zeros_like(p.grad)
     part[inner] = p.grad[inner]
-    gradient[area] = part
+    gradient[area] = part / max(np.abs(part).mean(), 1e-30)
     return gradient, float((seed * scores.data).sum())
 
 
