@@ -4,11 +4,12 @@ from dataclasses import replace
 import numpy as np
 
 import minicnn
+from minicnn.loop import take
 from minicnn.visualize.backprop import as_picture
 from minicnn.visualize.class_model import PUBLISHED, class_model_steps, random_settings, simonyan
 from minicnn.visualize.filters import roughness
 
-from .common import Check, panels
+from .common import Check, panels, probability
 
 TITLE = "Class model visualization"
 FORMULA = """argmax over I of  S_c(I) - λ ‖I‖²,   S_c: score of class c before the softmax
@@ -46,17 +47,10 @@ def methods(steps):
 
 def model_of(net, class_index, settings, size):
     """Return the last picture of an ascent, its score, the score at the start, and the class's probability."""
-    states = []
-    for state in class_model_steps(net, class_index, settings, size=size):
-        states.append(state)
-        if state.step == settings.steps:
-            break
-    with minicnn.no_grad():
-        scores = net(states[-1].x).data[0].astype(np.float64)
-    odds = np.exp(scores - scores.max())
-    return {"picture": as_picture(states[-1].x[0], net.preprocessing.channel_order, 99.9), "score": states[-1].activation,
-            "start": states[0].activation, "probability": odds[class_index] / odds.sum(),
-            "roughness": float(roughness(states[-1].x)[0])}
+    start, *_, end = take(settings.steps, class_model_steps(net, class_index, settings, size=size))
+    return {"picture": as_picture(end.x[0], net.preprocessing.channel_order, 99.9), "score": end.activation,
+            "start": start.activation, "probability": probability(net, end.x, class_index),
+            "roughness": float(roughness(end.x)[0])}
 
 
 def draw(result):

@@ -3,9 +3,9 @@ import numpy as np
 
 import minicnn
 from minicnn.visualize.filters import roughness
-from minicnn.visualize.fourier import fourier_steps
+from minicnn.visualize.fourier import fourier
 
-from .common import Check, panels
+from .common import Check, panels, probability
 
 TITLE = "After the lecture: feature visualization"
 FORMULA = """x = sigmoid(M irfft2(scale · z)),  scale(f) ~ 1 / f
@@ -22,23 +22,10 @@ def compute(full):
     net, rows = minicnn.load("squeezenet1_1"), {}
     for title, moves in (("kept still", {"shift": 0, "zoom": 0, "turn": 0}), ("moved", {})):
         for name in list(CLASSES)[:None if full else 3]:
-            states = []
-            for state in fourier_steps(net, CLASSES[name], size=160 if full else 128, **moves):
-                states.append(state)
-                if state.step == (256 if full else 90):
-                    break
-            rows[title, name] = {"picture": states[-1].image, "start": states[0].activation,
-                                 "score": still_score(net, states[-1].image, CLASSES[name]),
-                                 "roughness": float(roughness(states[-1].image.transpose(2, 0, 1)[None])[0])}
+            picture = fourier(net, CLASSES[name], 256 if full else 90, size=160 if full else 128, **moves)
+            rows[title, name] = {"picture": picture, "roughness": float(roughness(picture.transpose(2, 0, 1)[None])[0]),
+                                 "score": probability(net, net.preprocess(picture, whole=True), CLASSES[name])}
     return {"rows": rows}
-
-
-def still_score(net, picture, class_index):
-    """Return the probability of the class for the picture as it is."""
-    with minicnn.no_grad():
-        scores = net(net.preprocess(picture, whole=True)).data[0].astype(np.float64)
-    odds = np.exp(scores - scores.max())
-    return odds[class_index] / odds.sum()
 
 
 def draw(result):

@@ -64,6 +64,15 @@ def predict_class(net, x):
         return int(net(x).data[0].argmax())
 
 
+def probability(net, x, class_index):
+    """Return the probability of a class for x (1, C, H, W)."""
+    from minicnn import no_grad
+    with no_grad():
+        scores = net(x).data[0].astype(np.float64)
+    odds = np.exp(scores - scores.max())
+    return odds[class_index] / odds.sum()
+
+
 def digits(count=5000):
     """Return (images (count, 28, 28) uint8, labels (count,)) of the shipped part of MNIST, its first `count`."""
     with np.load(DATA / "mnist_5000.npz") as file:
