@@ -2,7 +2,7 @@
 import numpy as np
 
 import minicnn
-from minicnn.visualize.activations import layer_views, top_classes
+from minicnn.visualize.activations import layer_views
 from minicnn.visualize.backprop import as_picture, backproject, unit_seed
 
 from .common import IMAGES, Check, panels, short
@@ -28,7 +28,7 @@ def compute(full):
         again = net.activations(x)
     wrong = max(float(np.abs(view.maps.ravel() - again[name].data.ravel()).max()) for name, view in views.items())
     return {"picture": net.deprocess(x), "grids": {layer: views[layer].grid(gamma=0.7) for layer in GRIDS}, "unit": unit,
-            "map": views[LAYER].enlarged(unit, x.shape[2:]), "classes": top_classes(net, x), "wrong": wrong,
+            "map": views[LAYER].enlarged(unit, x.shape[2:]), "classes": minicnn.predict(net, IMAGES / PHOTOGRAPH), "wrong": wrong,
             "signal": backproject(net, x, LAYER, unit_seed(again[LAYER], place), "guided"),
             "order": net.preprocessing.channel_order,
             "dark": {layer: float((views[layer].maps <= 0).mean()) for layer in GRIDS + (LAYER,)}}
@@ -53,7 +53,7 @@ def draw(result):
     axes[1, 0].set_title(f"{LAYER}: channel {result['unit']}")
     axes[1, 1].imshow(as_picture(result["signal"], result["order"], 99.9))
     axes[1, 1].set_title("guided backprop from it")
-    names, odds = zip(*result["classes"])
+    odds, _, names = zip(*result["classes"])
     bars = with_ticks(axes[1, 2])
     bars.barh(range(len(odds)), odds, color="#4c72b0")
     bars.set_yticks(range(len(odds)), [short(name) for name in names])

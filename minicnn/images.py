@@ -353,6 +353,8 @@ def gaussian_blur(x, sigma):
     """Blur the last two axes of `x` with a Gaussian of standard deviation `sigma` pixels; borders are mirrored."""
     from scipy.ndimage import gaussian_filter
     x = np.asarray(x)
+    if x.ndim < 2 or not (isinstance(sigma, (int, float, np.number)) and 0 <= sigma <= MAX_SIZE):
+        raise ImageError(f"gaussian_blur: sigma is {sigma!r} and x {x.shape}, expected 0 to {MAX_SIZE} pixels and (..., H, W)")
     return gaussian_filter(x, sigma=(0,) * (x.ndim - 2) + (sigma, sigma), mode="reflect")
 
 

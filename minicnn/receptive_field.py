@@ -13,12 +13,14 @@ Source of the recursion: any layer is a window on the one before it; checked by 
 """
 import math
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 
 from . import ops
+from .images import MAX_SIZE
 from .errors import SettingError, ShapeError
-from .nn import Add, BatchNorm2d, Concat, Conv2d, ConvTranspose2d, Dropout, GroupNorm, Linear
+from .nn import Add, BatchNorm2d, Concat, Conv2d, ConvTranspose2d, Dropout, GroupNorm, Linear, Network
 from .ops.op import pair, window_output_size
 
 POINTWISE = (ops.relu, ops.leaky_relu, ops.sigmoid, ops.tanh, ops.local_response_norm)
@@ -27,7 +29,10 @@ WHOLE = (ops.global_avg_pool2d, ops.flatten)
 
 @dataclass(frozen=True)
 class Axis:
-    """The fields along one axis: `size`, `jump`, `start` of the formula; `first` and `last` pixel of each unit, exact, (n,)."""
+    """The fields along one axis: `size`, `jump`, `start` of the formula; `first` and `last` pixel of each unit, exact, (n,).
+
+    A unit that sees nothing but padding has -1 for its last pixel.
+    """
     size: float
     jump: float
     start: float
@@ -40,12 +45,18 @@ class ReceptiveField:
     """The fields of one layer's units, `rows` and `columns` apart."""
     rows: Axis
     columns: Axis
+    picture: tuple              # (height, width) that the fields are for
 
     def box(self, row=0, column=0):
-        """Return (top, left, bottom, right) of the pixels that the unit sees, as in picture[top:bottom, left:right]."""
+        """Return (top, left, bottom, right) of the pixels that the unit sees, as in picture[top:bottom, left:right].
+
+        (0, 0, 0, 0) for a unit that sees nothing but padding. Raises ShapeError where there is no unit.
+        """
         height, width = len(self.rows.first), len(self.columns.first)
-        if not (0 <= row < height and 0 <= column < width):
-            raise ShapeError(f"receptive field: there is no unit at row {row}, column {column} of a map of {height}x{width}")
+        if not all(isinstance(i, Integral) and 0 <= i < n for i, n in ((row, height), (column, width))):
+            raise ShapeError(f"receptive field: there is no unit at row {row!r}, column {column!r} of a map of {height}x{width}")
+        if self.rows.last[row] < 0 or self.columns.last[column] < 0:
+            return 0, 0, 0, 0
         return (int(self.rows.first[row]), int(self.columns.first[column]),
                 int(self.rows.last[row]) + 1, int(self.columns.last[column]) + 1)
 
@@ -55,15 +66,19 @@ def receptive_fields(net, size=None):
 
     Raises SettingError for a layer that is no window on the one before.
     """
+    if not isinstance(net, Network):
+        raise SettingError(f"receptive_fields: net is a {type(net).__name__}, expected a Network")
     size = pair("receptive_fields", "size", net.preprocessing.size if size is None else size, 1)
-    found = {"data": ReceptiveField(*(Axis(1, 1, 0, np.arange(n), np.arange(n)) for n in size))}
+    if max(size) > MAX_SIZE:
+        raise SettingError(f"receptive_fields: size is {size}, expected at most {MAX_SIZE} pixels a side")
+    found = {"data": ReceptiveField(*(Axis(1, 1, 0, np.arange(n), np.arange(n)) for n in size), size)}
     for name, (layer, inputs) in net.layers.items():
         seen = [(found[source].rows, found[source].columns) for source in inputs]
         if isinstance(layer, (Concat, Add)):
-            found[name] = ReceptiveField(*(_hull(axes) for axes in zip(*seen)))
+            found[name] = ReceptiveField(*(_hull(axes) for axes in zip(*seen)), size)
         else:
             windows = _windows(net, name, layer, tuple(len(axis.first) for axis in seen[0]))
-            found[name] = ReceptiveField(*(_through(axis, *window) for axis, window in zip(seen[0], windows)))
+            found[name] = ReceptiveField(*(_through(axis, *window) for axis, window in zip(seen[0], windows)), size)
     return found
 
 

@@ -58,8 +58,7 @@ def main(arguments=None):
             return 0
         found, stopped = find_patches(options, files)
         if found is None:
-            raise SettingError("stopped by Ctrl-C before the first pictures were done; nothing was written" if stopped else
-                               f"none of the {len(files)} files is a picture that can be read")
+            raise SettingError("stopped by Ctrl-C before the first pictures were done; nothing was written")
         write(options.out, values=found.values, picture=found.picture, row=found.row, column=found.column, count=found.count,
               files=names)
     except MinicnnError as error:

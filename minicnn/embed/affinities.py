@@ -19,9 +19,10 @@ import numba
 import numpy as np
 import scipy.sparse
 
+from ..checks import number, one_of, whole_number
 from ..errors import SettingError, ShapeError
 from ..jit import jit
-from .checks import as_points, number, one_of, whole_number
+from .checks import as_points
 from .neighbors import nearest_neighbors
 
 KERNELS = ("gaussian", "laplace")

@@ -1,10 +1,8 @@
-"""What every function of this package asks of its arguments, with one clear sentence where it is not so."""
-import sys
-from numbers import Integral, Real
-
+"""What the functions of this package ask of points and maps, with one clear sentence where it is not so."""
 import numpy as np
 
-from ..errors import DtypeError, SettingError, ShapeError, unknown_name
+from ..checks import number
+from ..errors import DtypeError, SettingError, ShapeError
 
 LARGEST = 1e100         # of a coordinate
 WIDEST = 1e15           # of where a map starts
@@ -58,37 +56,6 @@ def as_start(name, start):
     if not np.ptp(start, axis=0).any():
         raise SettingError(f"{name}: all points start at the same place and would never part; start them apart, at random")
     return start
-
-
-def one_of(kind, name, known):
-    """Return a name, a str, if it is one of those known."""
-    if not isinstance(name, str) or name not in known:
-        raise unknown_name(kind, name, known)
-    return name
-
-
-def generator(name, rng):
-    """Return the numpy Generator of a seed, or the one given."""
-    try:
-        return np.random.default_rng(rng)
-    except (TypeError, ValueError):
-        raise SettingError(f"{name}: the random state is {rng!r}, expected a whole number from 0, or a Generator") from None
-
-
-def whole_number(name, what, value, at_least):
-    """Return `value` as an int of at least so much."""
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < at_least:
-        raise SettingError(f"{name}: {what} is {value!r}, expected a whole number, at least {at_least}")
-    return int(value)
-
-
-def number(name, what, value, above=None, at_least=None):
-    """Return `value` as a finite float above or at least so much."""
-    fits = isinstance(value, Real) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
-    if not fits or (above is not None and value <= above) or (at_least is not None and value < at_least):
-        bound = f"above {above}" if above is not None else f"at least {at_least}" if at_least is not None else "finite"
-        raise SettingError(f"{name}: {what} is {value!r}, expected a number, {bound}")
-    return float(value)
 
 
 def rate(name, value):

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
+from ..checks import generator, one_of
 from ..errors import MinicnnError, SettingError
 from ..jit import jit
-from .checks import as_points, generator, one_of
+from .checks import as_points
 from .principal_components import pca
 from .sums import ordered_sum
 

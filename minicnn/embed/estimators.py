@@ -6,9 +6,10 @@ from itertools import islice
 import numpy as np
 import tqdm
 
+from ..checks import generator, number, whole_number
 from ..errors import SettingError
 from .affinities import dense_affinities, sparse_affinities
-from .checks import as_points, generator, number, rate, whole_number
+from .checks import as_points, rate
 from .descent import start_of
 from .sne import sne_steps
 from .transform import transform_steps

@@ -17,9 +17,10 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
+from ..checks import number, one_of, whole_number
 from ..errors import SettingError, ShapeError
 from ..jit import jit
-from .checks import number, one_of, real_numbers, whole_number
+from .checks import real_numbers
 
 AUTO_ENTRIES = 2550 * 2550          # of the cost matrix; a larger problem takes the slicing method unless told otherwise
 MAX_ENTRIES = 20_000 * 20_000       # 3.2 GB

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..checks import generator, whole_number
 from ..errors import SettingError, ShapeError
 from ..loop import last, until
-from .checks import as_points, generator, whole_number
+from .checks import as_points
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ pairs would not. In few dimensions a vantage-point tree looks at far fewer point
 import numba
 import numpy as np
 
+from ..checks import one_of, whole_number
 from ..errors import SettingError, ShapeError
 from ..jit import jit
-from .checks import as_points, one_of, whole_number
+from .checks import as_points
 from .heap import METRIC_NUMBERS, distance, push, sort_heap
 from .vp_tree import VPTree
 

@@ -1,9 +1,10 @@
 """Principal components: the directions in which points spread the most; the start of a map, and fewer dimensions before it."""
 import numpy as np
 
+from ..checks import whole_number
 from ..errors import ShapeError
 from ..jit import single_threaded_blas
-from .checks import as_points, whole_number
+from .checks import as_points
 
 
 def pca(X, n_components):

@@ -13,9 +13,10 @@ from functools import cached_property
 import numba
 import numpy as np
 
+from ..checks import one_of, whole_number
 from ..errors import SettingError
 from ..jit import jit
-from .checks import as_points, one_of, whole_number
+from .checks import as_points
 
 LEVELS = 21             # 42 bits; cells of the last level hold whatever is in them
 

@@ -23,9 +23,10 @@ from functools import partial
 import numba
 import numpy as np
 
+from ..checks import generator, number, whole_number
 from ..jit import jit
 from .affinities import as_affinities
-from .checks import as_start, generator, momenta, number, rate, whole_number
+from .checks import as_start, momenta, rate
 from .descent import Descent, MapState, norm
 from .sums import ordered_sum
 

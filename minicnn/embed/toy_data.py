@@ -19,8 +19,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..checks import generator, number, one_of, whole_number
 from ..errors import unknown_name
-from .checks import generator, number, one_of, whole_number
 
 
 def toy_data(name, rng=0, **options):

@@ -13,10 +13,11 @@ from functools import partial
 import numpy as np
 import scipy.sparse
 
+from ..checks import number
 from ..errors import ShapeError
 from .affinities import conditional_affinities, neighbor_count
 from .barnes_hut import LEAF, attraction_cpu, cells_of, reach, repulsion_cpu
-from .checks import as_points, number
+from .checks import as_points
 from .descent import Descent, MapState, norm
 from .neighbors import nearest_neighbors
 from .quadtree import QuadTree, morton_order

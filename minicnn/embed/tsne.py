@@ -25,11 +25,12 @@ import numba
 import numpy as np
 import scipy.sparse
 
+from ..checks import number, one_of, whole_number
 from ..errors import SettingError
 from ..jit import jit
 from .affinities import as_affinities, reordered
 from .barnes_hut import attraction_cpu, barnes_hut_repulsion
-from .checks import as_points, as_start, momenta, number, one_of, rate, whole_number
+from .checks import as_points, as_start, momenta, rate
 from .descent import Descent, MapState, norm
 from .interpolation import GridRepulsion
 from .quadtree import morton_order, square_around

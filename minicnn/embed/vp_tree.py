@@ -12,9 +12,10 @@ Source: P. Yianilos, SODA 1993; used for t-SNE by L. van der Maaten, "Accelerati
 import numba
 import numpy as np
 
+from ..checks import generator, one_of, whole_number
 from ..errors import SettingError
 from ..jit import jit
-from .checks import as_points, generator, one_of, whole_number
+from .checks import as_points
 from .heap import METRIC_NUMBERS, distance, push, sort_heap
 
 

@@ -13,8 +13,10 @@ from numbers import Integral, Real
 import numpy as np
 
 from .. import tape
+from ..checks import number
 from ..errors import SettingError, ShapeError
-from ..tensor import Tensor, as_array
+from ..tensor import Tensor
+from .checks import finite, network, one_picture
 
 
 def unit_seed(activation, unit, value=1.0):
@@ -26,7 +28,7 @@ def unit_seed(activation, unit, value=1.0):
     data = np.asarray(activation)
     index = (0, *unit) if isinstance(unit, tuple) else (0, unit)
     whole = all(isinstance(i, Integral) and not isinstance(i, bool) for i in index)
-    if not whole or len(index) > data.ndim or not all(0 <= i < n for i, n in zip(index, data.shape)):
+    if not whole or not 2 <= len(index) <= data.ndim or not all(0 <= i < n for i, n in zip(index, data.shape)):
         raise ShapeError(f"unit_seed: there is no unit {unit!r} in a layer of shape {data.shape}; "
                          "give a tuple (channel, row, column) or a channel, counted from 0")
     if not (value == "activation" if isinstance(value, str) else isinstance(value, Real)):
@@ -38,7 +40,10 @@ def unit_seed(activation, unit, value=1.0):
 
 def strongest_unit(activation):
     """Return (channel, row, column) of the largest value of `activation` (1, K, h, w)."""
-    return tuple(int(i) for i in np.unravel_index(np.argmax(np.asarray(activation)[0]), np.shape(activation)[1:]))
+    data = np.asarray(activation)
+    if data.ndim < 2 or len(data) != 1 or data.size == 0:
+        raise ShapeError(f"strongest_unit: the activation has shape {data.shape}, expected (1, K, h, w) or (1, K)")
+    return tuple(int(i) for i in np.unravel_index(np.argmax(data[0]), data.shape[1:]))
 
 
 def backproject(net, x, layer, seed, rule="backprop"):
@@ -47,10 +52,8 @@ def backproject(net, x, layer, seed, rule="backprop"):
     seed: an array of the layer's shape, or a function that makes it from the layer's activation (Tensor). rule:
     "backprop" (the gradient), "deconvnet" or "guided". The network and x are left as they are.
     """
-    net.layer(layer)
-    image = Tensor(as_array(x).astype(net.dtype, copy=False), requires_grad=True)
-    if image.ndim != 4 or len(image) != 1:
-        raise ShapeError(f"backproject: x has shape {image.shape}, expected one picture (1, C, H, W)")
+    network("backproject", net, layer)
+    image = Tensor(one_picture("backproject", net, x), requires_grad=True)
     activation = net.activations(image, upto=layer)[layer]
     with tape.relu_rule(rule):
         activation.backward(seed(activation) if callable(seed) else seed)
@@ -59,14 +62,23 @@ def backproject(net, x, layer, seed, rule="backprop"):
 
 def class_seed(activation, class_index):
     """Return the seed of a class's score at the network's `class_layer`: 1, spread evenly where the class has a map."""
-    places = np.asarray(activation)[0, 0].size
+    data = np.asarray(activation)
+    if data.ndim not in (2, 4):
+        raise ShapeError(f"class_seed: the layer has shape {data.shape}, expected scores (1, K) or maps (1, K, h, w)")
+    places = data[0, 0].size
     return unit_seed(activation, class_index, 1.0 / places)
+
+
+def objective_seed(activation, unit):
+    """Return the seed of what is climbed: a unit (channel, row, column), or the mean of a channel's map, as of a class."""
+    return unit_seed(activation, unit) if isinstance(unit, tuple) else class_seed(activation, unit)
 
 
 def as_picture(signal, channel_order="RGB", percentile=99.5):
     """Return a signal (3, H, W) as a picture (H, W, 3) in 0..1: grey is zero, the `percentile` of magnitudes full colour."""
     if np.ndim(signal) != 3 or len(signal) != 3:
         raise ShapeError(f"as_picture: the signal has shape {np.shape(signal)}, expected (3, H, W)")
-    top = max(np.percentile(np.abs(signal), percentile), 1e-30)
+    percentile = number("as_picture", "percentile", percentile, at_least=0, at_most=100)
+    top = max(np.percentile(np.abs(finite("as_picture", "the signal", signal)), percentile), 1e-30)
     picture = np.clip(0.5 + signal / (2 * top), 0, 1).transpose(1, 2, 0)
     return picture[..., ::-1] if channel_order == "BGR" else picture

@@ -19,11 +19,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import images
+from ..checks import generator, number, whole_number
 from ..errors import SettingError
-from ..ops.op import pair
-from ..tensor import Tensor
-from .backprop import class_seed, unit_seed
-from .inversion import to_network
+from ..tensor import Tensor, as_array
+from .backprop import objective_seed
+from .checks import finite, network, picture_size
+from .inversion import LOG_PROBABILITIES, encode, to_network
 
 ANY = 1e8            # a learning rate that leaves the choice to `progress`
 
@@ -45,6 +46,16 @@ class Settings:
     small_norm: float = 0.0
     small_contribution: float = 0.0
 
+    def __post_init__(self):
+        whole_number("Settings", "steps", self.steps, 1)
+        whole_number("Settings", "blur_every", self.blur_every, 1)
+        number("Settings", "lr", self.lr, above=0)
+        number("Settings", "progress", self.progress, at_least=0)
+        number("Settings", "decay", self.decay, at_least=0, at_most=1)
+        number("Settings", "blur", self.blur, at_least=0, at_most=images.MAX_SIZE)
+        for name in ("small_norm", "small_contribution"):
+            number("Settings", f"{name}, a percentile,", getattr(self, name), at_least=0, at_most=100)
+
 
 PUBLISHED = {1: Settings(500, lr=100.0, progress=2.0, blur=0.5, small_norm=50), 2: Settings(750, decay=0.3, small_norm=20),
              3: Settings(1000, decay=1e-4, blur=1.0),
@@ -53,12 +64,13 @@ PUBLISHED = {1: Settings(500, lr=100.0, progress=2.0, blur=0.5, small_norm=50), 
 
 def random_settings(rng):
     """Return Settings drawn at random, wide enough to hold the four published ones; the way these were found."""
-    rng = np.random.default_rng(rng)
+    rng = generator("random_settings", rng)
 
     def sometimes(value):
         return value if rng.random() < 0.5 else 0.0
-    return Settings(steps=500, lr=ANY, progress=float(10 ** rng.uniform(-0.5, 1)),
-                    decay=sometimes(float(10 ** rng.uniform(-4, -0.5))),
+    lr, progress = float(10 ** rng.uniform(1, 3)), float(10 ** rng.uniform(-0.5, 1))
+    rates = {"lr": lr} if rng.random() < 0.5 else {"lr": ANY, "progress": progress}
+    return Settings(steps=500, **rates, decay=sometimes(float(10 ** rng.uniform(-4.5, -0.5))),
                     blur=sometimes(float(rng.uniform(0.3, 1.5))), blur_every=int(rng.integers(1, 9)),
                     small_norm=sometimes(float(rng.uniform(0, 80))),
                     small_contribution=sometimes(float(rng.uniform(0, 95))))
@@ -66,6 +78,10 @@ def random_settings(rng):
 
 def simonyan(weight, lr, steps=500):
     """Return the Settings of plain gradient ascent on S_c - weight ||I||^2: its gradient takes 2 lr weight I off the picture."""
+    lr, weight = number("simonyan", "lr", lr, above=0), number("simonyan", "weight", weight, at_least=0)
+    if 2 * lr * weight > 1:
+        raise SettingError(f"simonyan: weight {weight} and lr {lr} take {2 * lr * weight:g} times the picture off at each step; "
+                           "expected 2 lr weight of at most 1")
     return Settings(steps, lr=lr, decay=2 * lr * weight)
 
 
@@ -82,20 +98,25 @@ class ClassModelState:
 def class_model_steps(net, unit, settings=PUBLISHED[3], *, layer=None, size=None, start="noise", rng=0):
     """Yield a ClassModelState at the start and after every step, without end.
 
-    unit: a class, or with `layer` any unit of it, (channel, row, column) or a channel, whose map is then averaged. start: "noise"
-    of 10 grey levels, "zero" (the mean colour), or x itself (1, C, H, W). Raises ShapeError, SettingError, UnknownNameError.
+    unit: a class, or with `layer` any unit of it, (channel, row, column) or a channel, whose map is then averaged;
+    LOG_PROBABILITIES is one more layer, after the last. start: "noise" of 10 grey levels, "zero" (the mean colour), or x itself
+    (1, C, H, W). Raises ShapeError, SettingError, UnknownNameError.
     """
+    network("class_model", net)
     layer = net.class_layer if layer is None else layer
-    net.layer(layer)
+    if layer != LOG_PROBABILITIES:
+        net.layer(layer)
+    if not isinstance(settings, Settings):
+        raise SettingError(f"class_model: settings is {settings!r}, expected Settings(...), simonyan(...) or one of PUBLISHED")
     scale, low_high = to_network(net), images.pixel_range(net.preprocessing)
     low, high = (bound / scale for bound in low_high)
-    x = _start(start, (1, scale.size, *pair("class_model", "size", net.preprocessing.size if size is None else size, 1)), rng)
+    x = _start(start, (1, scale.size, *picture_size("class_model", net, size)), rng)
     step = 0
     while True:
         x = np.clip(x, low, high).astype(net.dtype)
         p = Tensor(x, requires_grad=True)
-        activation = net.activations(p * scale, upto=layer)[layer]
-        seed = unit_seed(activation, unit) if isinstance(unit, tuple) else class_seed(activation, unit)
+        activation = encode(net, p * scale, layer)
+        seed = objective_seed(activation, unit)
         strengths = activation.data[0].reshape(activation.shape[1], -1)
         channel, value = unit[0] if isinstance(unit, tuple) else unit, float((seed * activation.data).sum())
         top = strengths.mean(axis=1).argmax() if not isinstance(unit, tuple) else strengths.max(axis=1).argmax()
@@ -131,8 +152,8 @@ def _start(start, shape, rng):
     if isinstance(start, str):
         if start not in ("noise", "zero"):
             raise SettingError(f"class_model: start is {start!r}, expected \"noise\", \"zero\" or an array {shape}")
-        return np.random.default_rng(rng).normal(0, 10, shape) if start == "noise" else np.zeros(shape)
-    start = np.asarray(start)
+        return generator("class_model", rng).normal(0, 10, shape) if start == "noise" else np.zeros(shape)
+    start = finite("class_model", "start", as_array(start))
     if start.ndim != 4 or start.shape[:2] != shape[:2]:
         raise SettingError(f"class_model: start has shape {start.shape}, expected {shape[:2]} and a height and width")
     return start

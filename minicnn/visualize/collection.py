@@ -7,15 +7,16 @@ or a cluster of which a machine dies on the way (its tasks are done again elsewh
 Every worker loads the network by its name or path once, so the weights and the pictures must be within reach of all of them.
 """
 import functools
-from numbers import Integral
 from pathlib import Path
 
 import numpy as np
 
 from .. import tape
+from ..checks import whole_number
 from ..errors import ImageError, SettingError
 from ..weights import load
-from .patches import check_top, merge, strongest
+from .checks import pictures_of
+from .patches import averaged, merge, strongest
 
 RETRIES = 5             # of a task, when the machine dies that it ran on
 
@@ -36,14 +37,16 @@ def collection_patches(network, layer, files, *, top=9, batch=16, dask=None):
     """Yield the TopPatches of all the batches that are done, again after each; a picture's number is its place in `files`.
 
     network: a name or path that `minicnn.load` knows. dask: the address of a Dask scheduler, or a dask.distributed.Client;
-    None: this process alone. Files that are no pictures are passed over. Raises what `minicnn.load` raises, and SettingError.
+    None: this process alone. Files that are no pictures are passed over. Raises what `minicnn.load` raises,
+    SettingError, and ImageError if none is a picture.
     """
-    check_top(top)
-    found = None
+    top, found = whole_number("collection", "top", top, 1), None
     for new in _answers(patches_task, files, batch, dask, network, layer, top):
         if new is not None:
             found = new if found is None else merge(found, new)
             yield found
+    if found is None:
+        raise ImageError("collection: none of the files is a picture that can be read")
 
 
 def collection_codes(network, layer, files, *, batch=16, dask=None):
@@ -54,7 +57,7 @@ def collection_codes(network, layer, files, *, batch=16, dask=None):
     parts = sorted((part for part in _answers(codes_task, files, batch, dask, network, layer) if len(part[0])),
                    key=lambda part: part[0][0])
     if not parts:
-        raise ImageError(f"none of the {len(files)} files is a picture that can be read")
+        raise ImageError("collection: none of the files is a picture that can be read")
     numbers, codes = zip(*parts)
     return np.concatenate(codes), np.concatenate(numbers)
 
@@ -67,8 +70,8 @@ def patches_task(first, files, network, layer, top):
 
 def codes_task(first, files, network, layer):
     """Return (numbers (B,), codes (B, D)) of one batch of files."""
-    numbers, a = _activation(first, files, network, layer)
-    return numbers, a.mean(axis=(2, 3)) if len(numbers) and a.ndim == 4 else a
+    numbers, activation = _activation(first, files, network, layer)
+    return numbers, averaged(activation) if len(numbers) else None
 
 
 def _activation(first, files, network, layer):
@@ -93,8 +96,7 @@ def _network(name):
 
 def _answers(task, files, batch, dask, network, *settings):
     """Yield what the task returns for each batch of files, in whatever order the batches are done."""
-    if not isinstance(batch, Integral) or batch < 1:
-        raise SettingError(f"collection: batch is {batch!r}, expected a whole number of pictures, at least 1")
+    files, batch = list(pictures_of("collection", files)), whole_number("collection", "batch", batch, 1)
     _network(network).layer(settings[0])                # wrong names are told here, and not by a thousand tasks
     starts = range(0, len(files), batch)
     parts = [[str(path) for path in files[start:start + batch]] for start in starts]
@@ -127,6 +129,6 @@ def _client(dask):
         return dask, as_completed
     try:
         return Client(dask, timeout=5), as_completed
-    except (OSError, ValueError, TimeoutError) as error:
+    except (OSError, TypeError, ValueError, TimeoutError) as error:
         raise SettingError(f"collection: no Dask scheduler answers at {dask!r} ({error}); start one with `dask scheduler` and "
                            "give its address, tcp://HOST:8786") from None

@@ -15,9 +15,10 @@ Source: M. Zeiler and R. Fergus, ECCV 2014.
 import numpy as np
 
 from .. import ops, tape
-from ..errors import SettingError
+from ..errors import SettingError, ShapeError
 from ..nn import Add, BatchNorm2d, Concat, Conv2d, Dropout, Linear
 from ..tensor import Tensor, as_array
+from .checks import network, one_picture
 
 
 def deconvnet(net, x, layer, seed):
@@ -25,10 +26,13 @@ def deconvnet(net, x, layer, seed):
 
     seed may be a function of the layer's activation, as for `backproject`. Raises SettingError for a layer without a rule.
     """
-    data = as_array(x).astype(net.dtype, copy=False)
+    network("deconvnet", net, layer)
+    data = one_picture("deconvnet", net, x)
     with tape.no_grad():
         maps = {"data": data, **{name: a.data for name, a in net.activations(data, upto=layer).items()}}
-    signals = {layer: np.asarray(seed(Tensor(maps[layer])) if callable(seed) else seed, net.dtype)}
+    signals = {layer: as_array(seed(Tensor(maps[layer])) if callable(seed) else seed).astype(net.dtype, copy=False)}
+    if signals[layer].shape != maps[layer].shape:
+        raise ShapeError(f"deconvnet: the seed has shape {signals[layer].shape}, layer {layer!r} {maps[layer].shape}")
     for name in reversed(list(maps)[1:]):
         if name in signals:
             step, sources = net.layers[name]

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import ops
+from ..checks import generator as random_state
+from ..checks import number, whole_number
 from ..errors import SettingError, ShapeError
 from ..images import pixel_range
 from ..loop import last, take
@@ -24,9 +26,10 @@ from ..nn import Conv2d, Dropout, GlobalAvgPool2d, LeakyReLU, Linear, Sequential
 from ..ops.op import pair
 from ..optim import Adam
 from ..tape import no_grad
-from ..tensor import Tensor
+from ..tensor import Tensor, as_array
 from ..training import TrainingStep, check_rng
 from .backprop import class_seed
+from .checks import finite, network
 
 
 class GeneratorStep(TrainingStep):
@@ -118,9 +121,12 @@ def code_ascent_steps(net, generator, class_index, bound, *, lr=(8.0, 1e-10), st
     published: three standard deviations over photographs. lr: from the first to the last in `steps` steps. start: a code (D,),
     by default drawn from N(0, 1). Raises ShapeError for a G whose pictures the net does not take. Source: A. Nguyen et al. 2016.
     """
-    bound = np.asarray(bound, generator.dtype)
-    z = np.random.default_rng(rng).standard_normal(bound.shape) if start is None else np.asarray(start)
-    z, step = np.clip(z, 0, bound).astype(generator.dtype)[None], 0
+    network("code_ascent", net), network("code_ascent", generator)
+    whole_number("code_ascent", "steps", steps, 1), number("code_ascent", "decay", decay, at_least=0, at_most=1)
+    if np.shape(lr) != (2,):
+        raise SettingError(f"code_ascent: lr is {lr!r}, expected two numbers, of the first and the last step")
+    lr = [number("code_ascent", "each of the two of lr", rate, above=0) for rate in lr]
+    (z, bound), step = _begin(generator, bound, start, rng), 0
     while True:
         code = Tensor(z, requires_grad=True)
         made = generator(code)
@@ -139,6 +145,16 @@ def code_ascent_steps(net, generator, class_index, bound, *, lr=(8.0, 1e-10), st
 def code_ascent(net, generator, class_index, bound, *, steps=200, **settings):
     """Return the picture (H, W, 3) uint8 after so many steps, the last one as published; settings as in `code_ascent_steps`."""
     return last(take(steps, code_ascent_steps(net, generator, class_index, bound, steps=steps, **settings))).image
+
+
+def _begin(generator, bound, start, rng):
+    """Return where the ascent starts, z (1, D), and the bound (D,)."""
+    bound = finite("code_ascent", "the bound", as_array(bound)).astype(generator.dtype)
+    z = random_state("code_ascent", rng).standard_normal(bound.shape) if start is None else as_array(start)
+    if bound.ndim != 1 or finite("code_ascent", "the start", z).shape != bound.shape or not (bound >= 0).all():
+        raise ShapeError(f"code_ascent: the bound has shape {bound.shape}, the start {z.shape}; expected (D,) for both, as many "
+                         "numbers as a code of the generator has, and bounds of 0 or more")
+    return np.clip(z, 0, bound).astype(generator.dtype)[None], bound
 
 
 def _as_input(net, generator, made):

@@ -17,12 +17,13 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from .. import images
+from ..checks import generator, number
 from ..errors import SettingError
 from ..loop import last, take
-from ..ops.op import pair
 from ..optim import Adam
 from ..tensor import Tensor
-from .backprop import class_seed, unit_seed
+from .backprop import objective_seed
+from .checks import network, picture_size
 
 COLOURS = np.array([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]])      # of photographs: grey, blue to red, ...
 COLOURS = COLOURS / np.linalg.norm(COLOURS, axis=0).max()
@@ -67,7 +68,10 @@ def transformation(size, shift=12, zoom=0.1, turn=10.0, rng=0):
     shift: up to so many pixels each way; zoom: larger or smaller by up to this part; turn: up to so many degrees. Rows that
     look beyond the picture sum to less than 1.
     """
-    rng, (height, width) = np.random.default_rng(rng), size
+    rng, (height, width) = generator("transformation", rng), size
+    number("transformation", "shift", shift, at_least=0, at_most=images.MAX_SIZE)
+    number("transformation", "zoom", zoom, at_least=0, at_most=0.9)
+    number("transformation", "turn", turn, at_least=0, at_most=180)
     angle, factor = np.deg2rad(rng.uniform(-turn, turn)), rng.uniform(1 - zoom, 1 + zoom)
     down, right = rng.uniform(-shift, shift, 2)
     i, j = np.mgrid[:height, :width].reshape(2, -1) - np.array([[(height - 1) / 2], [(width - 1) / 2]])
@@ -92,8 +96,10 @@ def fourier_steps(net, unit, *, layer=None, size=None, lr=0.05, shift=12, zoom=0
     unit: a class, or with `layer` any unit of it, (channel, row, column) or a channel, whose map is then averaged. size: of the
     picture, default what the network takes. shift, zoom, turn: as for `transformation`; all 0: the picture stays where it is.
     """
-    layer, rng = net.class_layer if layer is None else layer, np.random.default_rng(rng)
-    size = pair("fourier", "size", net.preprocessing.size if size is None else size, 2)
+    network("fourier", net)
+    layer, rng = net.class_layer if layer is None else layer, generator("fourier", rng)
+    net.layer(layer)
+    size, lr = picture_size("fourier", net, size, 2), number("fourier", "lr", lr, above=0)
     if len(net.preprocessing.mean) != 3:
         raise SettingError(f"fourier: {net.architecture} takes grey pictures, expected a network of colour pictures")
     z = Tensor(rng.normal(0, 0.01, (2, 3, size[0], size[1] // 2 + 1)), requires_grad=True)
@@ -107,7 +113,7 @@ def fourier_steps(net, unit, *, layer=None, size=None, lr=0.05, shift=12, zoom=0
         moved = (moving @ picture.reshape(3, -1).T + grey[:, None]).T.reshape(1, 3, *size)[:, flip]
         p = Tensor((low + (high - low) * moved).astype(net.dtype), requires_grad=True)
         activation = net.activations(p, upto=layer)[layer]
-        seed = unit_seed(activation, unit) if isinstance(unit, tuple) else class_seed(activation, unit)
+        seed = objective_seed(activation, unit)
         shown = np.rint(255 * picture.transpose(1, 2, 0)).astype(np.uint8)
         yield FourierState(step, shown, float((seed * activation.data).sum()), z.data.copy())
         activation.backward(seed, retain_graph=False)

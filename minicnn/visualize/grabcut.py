@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..checks import number, whole_number
 from ..embed.kmeans import kmeans
 from ..errors import SettingError, ShapeError
 from ..loop import last, take
@@ -42,6 +43,8 @@ def grabcut_steps(image, seeds, *, components=5, gamma=50.0, least=1.0, rng=0):
     the object at first. rng: for the k-means that begins each mixture. Raises ShapeError, SettingError.
     """
     colours, seeds = _checked(image, seeds)
+    components, least = whole_number("grabcut", "components", components, 1), number("grabcut", "least", least, above=0)
+    gamma = number("grabcut", "gamma", gamma, at_least=0, at_most=1e6)
     edges, weights = _neighbours(colours, gamma)
     z, mask = colours.reshape(-1, 3), (seeds != BACKGROUND).ravel()
     mixtures = [_begin(z[mask == side], components, least, rng) for side in (False, True)]
@@ -62,6 +65,9 @@ def grabcut(image, seeds, iterations=6, **settings):
 
 def cut_out(image, mask):
     """Return the object as a picture (H, W, 4) uint8: transparent where the mask (H, W) is False."""
+    image, mask = np.asarray(image), np.asarray(mask)
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or mask.shape != image.shape[:2]:
+        raise ShapeError(f"cut_out: image {image.shape} {image.dtype} and mask {mask.shape}, expected (H, W, 3) uint8 and (H, W)")
     return np.concatenate([image, np.where(mask, 255, 0).astype(np.uint8)[..., None]], axis=2)
 
 
@@ -100,8 +106,11 @@ def _begin(z, components, least, rng):
 
 
 def _fit(z, mixture, least):
-    """Return the mixture after each colour went to its best component and each component was fitted to what it got."""
-    return _fitted(z, _costs(z, mixture).argmin(axis=1), list(zip(*mixture)), least)
+    """Return the mixture after each colour went to its best component and each component was fitted to what it got.
+
+    A side that was left without pixels keeps its colours.
+    """
+    return mixture if not len(z) else _fitted(z, _costs(z, mixture).argmin(axis=1), list(zip(*mixture)), least)
 
 
 def _fitted(z, labels, before, least):

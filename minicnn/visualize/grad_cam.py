@@ -9,18 +9,19 @@ import numpy as np
 
 from .. import images
 from ..errors import ShapeError
-from ..tensor import Tensor, as_array
+from ..tensor import Tensor
 from .backprop import backproject, class_seed
+from .checks import network, one_picture
 
 
 def grad_cam(net, x, class_index, layer):
     """Return L (h, w) for the picture x (1, C, H, W): how much each place of the maps of `layer` speaks for the class."""
-    net.layer(layer)
-    image = Tensor(as_array(x).astype(net.dtype, copy=False), requires_grad=True)
+    network("grad_cam", net, layer)
+    image = Tensor(one_picture("grad_cam", net, x), requires_grad=True)
     maps = net.activations(image, upto=net.class_layer)
-    if layer not in maps or maps[layer].ndim != 4 or len(image) != 1:
-        raise ShapeError(f"grad_cam: layer {layer!r} has no maps below the scores of {net.architecture}, or x {image.shape} is "
-                         "not one picture; give a layer with maps (1, K, h, w)")
+    if layer not in maps or maps[layer].ndim != 4:
+        raise ShapeError(f"grad_cam: layer {layer!r} has no maps below the scores of {net.architecture}; give a layer with maps "
+                         "(1, K, h, w)")
     scores = maps[net.class_layer]
     maps[layer].retain_grad()
     scores.backward(class_seed(scores, class_index))
@@ -30,6 +31,6 @@ def grad_cam(net, x, class_index, layer):
 
 def guided_grad_cam(net, x, class_index, layer):
     """Return the signal (C, H, W) of guided backprop, times Grad-CAM enlarged to the picture."""
-    signal = backproject(net, x, net.class_layer, lambda a: class_seed(a, class_index), "guided")
+    signal = backproject(net, x, network("guided_grad_cam", net).class_layer, lambda a: class_seed(a, class_index), "guided")
     coarse = grad_cam(net, x, class_index, layer)
     return signal * images.resize(coarse, signal.shape[1:], "bilinear").reshape(signal.shape[1:])

@@ -11,18 +11,19 @@ Source: M. Sundararajan, A. Taly and Q. Yan, ICML 2017; D. Smilkov et al. 2017.
 """
 import numpy as np
 
-from ..errors import SettingError, ShapeError
+from ..checks import generator, number, whole_number
+from ..errors import ShapeError
 from ..tensor import Tensor, as_array
 from .backprop import class_seed
+from .checks import finite, one_picture
 
 
 def integrated_gradients(net, x, class_index, baseline=None, steps=64, batch=16):
     """Return IG (C, H, W) of the class's score at `net.class_layer`; baseline (1, C, H, W), default 0, the mean colour."""
-    x = as_array(x).astype(net.dtype, copy=False)
+    x, steps = one_picture("integrated_gradients", net, x), whole_number("integrated_gradients", "steps", steps, 1)
     baseline = as_array(np.zeros_like(x) if baseline is None else baseline).astype(net.dtype, copy=False)
-    if baseline.shape != x.shape or len(x) != 1 or steps < 1:
-        raise ShapeError(f"integrated_gradients: x {x.shape}, baseline {baseline.shape}, {steps} steps, expected two of a shape "
-                         "(1, C, H, W) and at least 1")
+    if finite("integrated_gradients", "the baseline", baseline).shape != x.shape:
+        raise ShapeError(f"integrated_gradients: x has shape {x.shape}, the baseline {baseline.shape}, expected one shape")
     shares = (np.arange(steps) + 0.5) / steps
     points = (baseline + share * (x - baseline) for share in shares)
     return (x[0] - baseline[0]) * _mean_gradient(net, points, steps, class_index, batch)
@@ -30,18 +31,16 @@ def integrated_gradients(net, x, class_index, baseline=None, steps=64, batch=16)
 
 def smooth_grad(net, x, class_index, noise=0.15, samples=25, batch=16, rng=0):
     """Return the mean gradient (C, H, W) over noisy copies of x (1, C, H, W); noise: sigma as a part of the range of x."""
-    x, rng = as_array(x).astype(net.dtype, copy=False), np.random.default_rng(rng)
-    if x.ndim != 4 or len(x) != 1 or samples < 1 or noise < 0:
-        raise SettingError(f"smooth_grad: x {x.shape}, {samples} samples with noise {noise}, expected (1, C, H, W), at least 1 "
-                           "and 0")
-    sigma = noise * float(x.max() - x.min())
+    x, rng = one_picture("smooth_grad", net, x), generator("smooth_grad", rng)
+    samples = whole_number("smooth_grad", "samples", samples, 1)
+    sigma = number("smooth_grad", "noise", noise, at_least=0) * float(x.max() - x.min())
     points = (x + sigma * rng.standard_normal(x.shape) for _ in range(samples))
     return _mean_gradient(net, points, samples, class_index, batch)
 
 
 def _mean_gradient(net, points, count, class_index, batch):
     """Return the mean over the pictures `points`, (1, C, H, W) each, of the gradient of the class's score, (C, H, W)."""
-    total = 0.0
+    total, batch = 0.0, whole_number("the mean gradient", "batch", batch, 1)
     for start in range(0, count, batch):
         pictures = np.concatenate([next(points) for _ in range(min(batch, count - start))]).astype(net.dtype, copy=False)
         p = Tensor(pictures, requires_grad=True)

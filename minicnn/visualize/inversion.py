@@ -13,15 +13,16 @@ Source: A. Mahendran and A. Vedaldi, CVPR 2015, and their program (weights, sche
 """
 import itertools
 from dataclasses import dataclass
-from numbers import Integral
 
 import numpy as np
 
 from .. import images, ops
+from ..checks import generator, number, whole_number
 from ..errors import SettingError, ShapeError
 from ..loop import last, take
-from ..ops.op import pair
+from ..nn import Dropout
 from ..tensor import Tensor, as_array
+from .checks import finite, network, picture_size
 
 SIGMA = 27098.1157 / (3 * 227 * 227) ** 0.5         # the program's: the norm of a typical picture of 227 x 227, per number
 SCHEDULE = ((100, 0.004), (200, 0.0004), (100, 0.00004))        # (steps, learning rate), the program's for networks
@@ -52,7 +53,11 @@ class Objective:
 
     def __call__(self, x):
         p = Tensor(x, requires_grad=True)
-        difference = (encode(self.net, p * to_network(self.net), self.layer) - self.code) * self.mask
+        answer = encode(self.net, p * to_network(self.net), self.layer)
+        if answer.shape[1:] != self.code.shape[1:]:
+            raise ShapeError(f"inversion: the code has shape {self.code.shape}, pictures of {x.shape[2:]} pixels have codes of "
+                             f"{(1, *answer.shape[1:])} at {self.layer!r}; give the size of the picture that it came from")
+        difference = (answer - self.code) * self.mask
         square = (difference ** 2).sum(tuple(range(1, difference.ndim))) / self.norm ** 2           # (N,)
         regularisers = (self.tv_weight / 2 * ops.total_variation(p, self.beta)
                         + self.alpha_weight / 2 * (ops.abs(p) ** self.alpha).sum())
@@ -88,16 +93,15 @@ def inversion_steps(net, code, layer, *, size=None, starts=1, tv_weight=None, be
     """Yield an InversionState at the start and after every step, without end: the last learning rate goes on.
 
     code: Phi_0 (1, ...), as `encode` gives it. size: of the picture, default what the network takes. starts: how many pictures
-    to find for the one code, each from its own noise. tv_weight: default 1, 10 or 100 in the network's first, second or last
-    third. mask: which numbers of the code count (1) and which do not (0): a channel's, some places'. Raises ShapeError,
-    SettingError.
+    to find for the one code, each from its own noise. tv_weight: default 1, 10 or 100, by depth (`default_tv_weight`). mask:
+    which numbers of the code count (1) and which do not (0): a channel's, some places'. Raises ShapeError, SettingError.
     """
-    code, rng = as_array(code).astype(net.dtype, copy=False), np.random.default_rng(rng)
-    mask = np.ones_like(code) if mask is None else np.broadcast_to(np.asarray(mask, code.dtype), code.shape)
+    network("inversion", net, *() if layer == LOG_PROBABILITIES else (layer,))
+    code, rng = finite("inversion", "the code", as_array(code).astype(net.dtype, copy=False)), generator("inversion", rng)
     tv_weight = default_tv_weight(net, layer) if tv_weight is None else tv_weight
-    objective = Objective(net, layer, code, mask, tv_weight, beta, alpha_weight, alpha)
+    objective = Objective(net, layer, code, _mask(mask, code), tv_weight, beta, alpha_weight, alpha)
     _check(objective, starts, schedule)
-    size = pair("inversion", "size", net.preprocessing.size if size is None else size, 1)
+    size = picture_size("inversion", net, size)
     x = rng.standard_normal((starts, to_network(net).size, *size)).astype(net.dtype)
     x *= sigma(x) / np.linalg.norm(x.reshape(starts, -1), axis=1).reshape(-1, 1, 1, 1)
     before = momentum = None
@@ -114,17 +118,24 @@ def inversion_steps(net, code, layer, *, size=None, starts=1, tv_weight=None, be
 
 def inversion(net, code, layer, *, schedule=SCHEDULE, **settings):
     """Return the pictures (starts, H, W, 3) uint8 at the end of the schedule; settings as in `inversion_steps`."""
+    _check_schedule(schedule)
     steps = sum(count for count, _ in schedule)
     return last(take(steps, inversion_steps(net, code, layer, schedule=schedule, **settings))).images
 
 
 def default_tv_weight(net, layer):
-    """Return 1, 10 or 100 for a layer in the first, second or last third of the network's layers, as the program has it."""
-    names = list(net.layers)
+    """Return 1 for a layer among the first 30 % of the network's, 10 up to 60 %, then 100.
+
+    As the program has it for the 20 layers of CaffeNet, up to relu2, up to relu4, and from conv5 on; dropout and flattening,
+    which change nothing in a picture's code, are not counted.
+    """
     if layer == LOG_PROBABILITIES:
         return 100.0
     net.layer(layer)
-    return 10.0 ** (3 * names.index(layer) // len(names))
+    names = list(net.layers)
+    counted = [not isinstance(step, Dropout) and getattr(step, "op", None) is not ops.flatten for step, _ in net.layers.values()]
+    share = sum(counted[:names.index(layer) + 1]) / sum(counted)
+    return 1.0 if share <= 0.3 else 10.0 if share <= 0.6 else 100.0
 
 
 def _rates(schedule):
@@ -139,15 +150,32 @@ def _shown(net, x):
     return np.stack([images.deprocess(one, net.preprocessing) for one in x * to_network(net)])
 
 
+def _mask(mask, code):
+    """Return which numbers of the code count, as an array like it."""
+    mask = np.ones_like(code) if mask is None else finite("inversion", "the mask", as_array(mask)).astype(code.dtype)
+    try:
+        return np.broadcast_to(mask, code.shape)
+    except ValueError:
+        raise ShapeError(f"inversion: the mask has shape {mask.shape}, expected one that fits the code's, {code.shape}") from None
+
+
+def _check_schedule(schedule):
+    """Raise SettingError unless it is pairs of a number of steps and a learning rate."""
+    if not isinstance(schedule, (tuple, list)) or not schedule or not all(np.shape(pair) == (2,) for pair in schedule):
+        raise SettingError(f"inversion: schedule is {schedule!r}, expected pairs (steps, learning rate), at least one")
+    for count, lr in schedule:
+        whole_number("inversion", "a number of steps of the schedule", count, 1)
+        number("inversion", "a learning rate of the schedule", lr, above=0)
+
+
 def _check(objective, starts, schedule):
     """Raise SettingError or ShapeError for what cannot be inverted."""
-    net, layer, code = objective.net, objective.layer, objective.code
-    if layer != LOG_PROBABILITIES:
-        net.layer(layer)
-    if not isinstance(starts, Integral) or starts < 1 or not schedule:
-        raise SettingError(f"inversion: {starts!r} starts with schedule {schedule!r}, expected a whole number from 1 and pairs "
-                           "(steps, learning rate)")
-    if len(code) != 1:
-        raise ShapeError(f"inversion: the code has shape {code.shape}, expected that of one picture (1, ...)")
+    whole_number("inversion", "starts", starts, 1)
+    _check_schedule(schedule)
+    for name, least in (("tv_weight", 0), ("alpha_weight", 0), ("beta", 0.1), ("alpha", 1)):
+        number("inversion", name, getattr(objective, name), at_least=least)
+    if objective.code.ndim < 2 or len(objective.code) != 1:
+        raise ShapeError(f"inversion: the code has shape {objective.code.shape}, expected that of one picture (1, ...)")
     if not objective.norm > 0:
-        raise SettingError(f"inversion: the code of layer {layer!r} is all zero where it counts, so there is nothing to go by")
+        raise SettingError(f"inversion: the code of layer {objective.layer!r} is all zero where it counts, so there is nothing "
+                           "to go by")

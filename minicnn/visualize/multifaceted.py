@@ -15,14 +15,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import images, tape
+from ..checks import generator, number, whole_number
 from ..embed import pca, sparse_affinities, tsne_steps
 from ..embed.kmeans import kmeans
-from ..errors import SettingError
+from ..errors import SettingError, ShapeError
 from ..loop import last, take
-from ..tensor import Tensor
+from ..tensor import Tensor, as_array
 from .backprop import class_seed
-from .inversion import to_network
-from .patches import in_batches
+from .checks import finite, network, picture_size, pictures_of
+from .inversion import LOG_PROBABILITIES, encode, to_network
+from .patches import averaged, in_batches
 from .tv_bregman import denoise_tv_bregman
 
 NEAREST, COMPONENTS = 15, 50
@@ -34,7 +36,8 @@ class Phase:
 
     step: grey levels of the mean change. fidelity: weight of the denoising, small smooths strongly. enlarge:
     the picture is made so much larger first. window: spread of the place looked at around the middle, as a part of the room
-    there is. margin: a border of so many pixels of what is looked at keeps still.
+    there is. margin: a border of so many pixels of what is looked at keeps still. probability: climb the probability of the
+    class and not its score, which pushes other classes down (by its logarithm, whose direction is the same).
     """
     steps: int
     step: tuple
@@ -42,13 +45,27 @@ class Phase:
     enlarge: float = 1.0
     window: float = 0.0
     margin: int = 0
+    probability: bool = False
+
+    def __post_init__(self):
+        whole_number("Phase", "steps", self.steps, 1)
+        whole_number("Phase", "margin", self.margin, 0)
+        for name in ("step", "fidelity"):
+            pair = getattr(self, name)
+            if np.shape(pair) != (2,):
+                raise SettingError(f"Phase: {name} is {pair!r}, expected two numbers, at the start and at the end")
+            for value in pair:
+                number("Phase", f"each of the two of {name}", value, above=0)
+        number("Phase", "enlarge", self.enlarge, above=0, at_most=8)
+        number("Phase", "window", self.window, at_least=0, at_most=1)
 
 
 FROM_MEAN = (Phase(190, (1, 2), (0.4, 0.4)), Phase(150, (1, 1), (0.01, 2), enlarge=1.2, window=0.3),
              Phase(20, (2, 2), (0.1, 2), window=0.2, margin=50), Phase(10, (2, 2), (0.4, 2), window=0.3))
-CENTRE_BIAS = (Phase(190, (11, 11), (0.001, 0.05)), Phase(150, (6, 6), (0.01, 0.08), enlarge=1.2, window=0.3),
+CENTRE_BIAS = (Phase(190, (11, 11), (0.001, 0.05), probability=True),
+               Phase(150, (6, 6), (0.01, 0.08), enlarge=1.2, window=0.3, probability=True),
                Phase(150, (1, 1), (0.01, 2), enlarge=1.2, window=0.3), Phase(30, (3, 3), (0.1, 2), window=0.1, margin=50),
-               Phase(10, (6, 3), (0.01, 2), window=0.3))         # the program climbs the probability in the first two
+               Phase(10, (6, 3), (0.01, 2), window=0.3))
 
 
 @dataclass(frozen=True)
@@ -62,7 +79,7 @@ class Facets:
 
 @dataclass(frozen=True)
 class AscentState:
-    """`image` (H, W, 3) uint8 after `step` steps; activation: the class's score before it; x (1, C, H, W), less the mean."""
+    """`image` (H, W, 3) uint8 after `step` steps; activation: what was climbed, before it; x (1, C, H, W), less the mean."""
     step: int
     image: np.ndarray
     activation: float
@@ -71,24 +88,25 @@ class AscentState:
 
 def codes(net, pictures, layer, batch=16):
     """Return the codes (N, D) of pictures (what net.preprocess takes) at a layer; maps are averaged over their places."""
-    net.layer(layer)
+    network("codes", net, layer)
     found = []
     for _, x in in_batches(net, pictures, batch):
         with tape.no_grad():
-            a = net.activations(x, upto=layer)[layer].data
-        found.append(a.mean(axis=(2, 3)) if a.ndim == 4 else a)
+            found.append(averaged(net.activations(x, upto=layer)[layer].data))
     return np.concatenate(found) if found else np.zeros((0, 1))
 
 
 def facets(net, pictures, layer, k, rng=0):
     """Return the Facets of a list of pictures of one class: steps 1 to 5. Raises SettingError for fewer than 3 k pictures."""
-    pictures = list(pictures)
+    network("multifaceted", net, layer)
+    pictures, k = list(pictures_of("multifaceted", pictures)), whole_number("multifaceted", "k", k, 1)
+    rng = generator("multifaceted", rng)
     if len(pictures) < 3 * max(k, 2):
         raise SettingError(f"multifaceted: {len(pictures)} pictures for {k} facets, expected at least 3 for each and 6 in all")
     described = codes(net, pictures, layer)
     X = pca(described, min(COMPONENTS, *described.shape))
     P = sparse_affinities(X, min(30, (len(X) - 1) / 3))
-    start = np.random.default_rng(rng).normal(0, 1e-4, (len(X), 2))
+    start = rng.normal(0, 1e-4, (len(X), 2))
     embedding = last(take(1000, tsne_steps(P, start))).embedding
     clusters = kmeans(embedding, k, rng=rng)
     away = ((embedding[:, None] - clusters.centers) ** 2).sum(axis=2)                   # (N, k)
@@ -98,16 +116,28 @@ def facets(net, pictures, layer, k, rng=0):
     return Facets(embedding, clusters.labels, nearest, np.stack(means).astype(net.dtype))
 
 
+def grey_start(net, size=None, rng=0):
+    """Return where an ascent starts that has no pictures: x (1, C, H, W), light grey noise of pixels N(175, 8), less the mean."""
+    size = picture_size("grey_start", net, size)
+    pixels = generator("grey_start", rng).normal(175, 8, (1, len(net.preprocessing.mean), *size))
+    mean = np.array(net.preprocessing.mean).reshape(1, -1, 1, 1) / net.preprocessing.scale
+    return (pixels - mean).astype(net.dtype)
+
+
 def tv_ascent_steps(net, class_index, start, phases=FROM_MEAN, rng=0):
     """Yield an AscentState at the start and after every step, through all phases to their end: step 6.
 
-    start: x (1, C, H, W), pixels less the mean, as large as the network takes; a mean of `facets`, or grey noise.
+    start: x (1, C, H, W), pixels less the mean, as large as the network takes; a mean of `facets`, or `grey_start`, from which
+    CENTRE_BIAS makes one large object in the middle.
     """
-    rng, scale = np.random.default_rng(rng), to_network(net)
+    network("tv_ascent", net)
+    rng, scale, phases = generator("tv_ascent", rng), to_network(net), _phases(phases)
     low, high = (bound / scale for bound in images.pixel_range(net.preprocessing))
-    x, size, count = np.asarray(start, net.dtype), np.shape(start)[2:], 0
-    if x.ndim != 4 or x.shape[:2] != (1, scale.size):
-        raise SettingError(f"tv_ascent: start has shape {x.shape}, expected (1, {scale.size}, H, W)")
+    x, count = finite("tv_ascent", "start", as_array(start)).astype(net.dtype), 0
+    size = x.shape[2:]
+    if x.ndim != 4 or x.shape[:2] != (1, scale.size) or min(size) <= 2 * max(phase.margin for phase in phases):
+        raise ShapeError(f"tv_ascent: start has shape {x.shape}, expected (1, {scale.size}, H, W), larger than twice the "
+                         "phases' margins")
     gradient, score = _looked_at(net, class_index, x, size, phases[0], rng)
     yield AscentState(0, images.deprocess(x * scale, net.preprocessing), score, x)
     for phase in phases:
@@ -131,6 +161,14 @@ def multifaceted(net, class_index, pictures, layer, k=10, *, phases=FROM_MEAN, r
     return [last(tv_ascent_steps(net, class_index, mean[None], phases, rng)).image for mean in found.means], found
 
 
+def _phases(phases):
+    """Return the phases as a tuple of at least one Phase."""
+    phases = (phases,) if isinstance(phases, Phase) else phases
+    if not isinstance(phases, (tuple, list)) or not phases or not all(isinstance(phase, Phase) for phase in phases):
+        raise SettingError(f"tv_ascent: phases is {phases!r}, expected Phases, at least one: FROM_MEAN or CENTRE_BIAS")
+    return tuple(phases)
+
+
 def _looked_at(net, class_index, x, size, phase, rng):
     """Return (g / mean|g| like x, score) of the class for a part of x as large as `size`, around the middle or near it.
 
@@ -140,7 +178,7 @@ def _looked_at(net, class_index, x, size, phase, rng):
     middle = [int(np.clip(round(r / 2 + rng.normal(0, phase.window) * r), 0, r)) for r in room]
     area = np.s_[:, :, middle[0]:middle[0] + size[0], middle[1]:middle[1] + size[1]]
     p = Tensor(x[area], requires_grad=True)
-    scores = net.activations(p * to_network(net), upto=net.class_layer)[net.class_layer]
+    scores = encode(net, p * to_network(net), LOG_PROBABILITIES if phase.probability else net.class_layer)
     seed = class_seed(scores, class_index)
     scores.backward(seed, retain_graph=False)
     gradient, m = np.zeros_like(x), phase.margin

@@ -13,12 +13,14 @@ from numbers import Real
 import numpy as np
 
 from .. import ops, tape
+from ..checks import generator
 from ..errors import SettingError, ShapeError, unknown_name
 from ..images import gaussian_blur, pixel_range
 from ..loop import last
 from ..ops.op import pair
-from ..tensor import Tensor, as_array
+from ..tensor import Tensor
 from .backprop import unit_seed
+from .checks import one_picture
 from .incremental import Patches, patched_activations, whole
 
 
@@ -47,9 +49,7 @@ def occlusion_steps(net, x, class_index=None, *, window=None, stride=8, fill="me
     layer: whose strongest feature map is summed (default the last with maps). incremental: recompute only what a window can
     have changed; False runs the whole pictures, the definition.
     """
-    data = as_array(x).astype(net.dtype, copy=False)
-    if data.ndim != 4 or len(data) != 1:
-        raise ShapeError(f"occlusion: x has shape {data.shape}, expected one picture (1, C, H, W)")
+    data = one_picture("occlusion", net, x)
     height, width = pair("occlusion", "window", max(1, min(data.shape[2:]) // 7) if window is None else window, 1)
     if height > data.shape[2] or width > data.shape[3]:
         raise ShapeError(f"occlusion: a window of {height}x{width} is larger than the picture, x {data.shape}")
@@ -144,7 +144,7 @@ def _filling(net, data, fill, rng, window):
     if fill == "blur":
         return gaussian_blur(data, max(window) / 2)[0]
     if fill == "noise":
-        return np.random.default_rng(rng).uniform(low[0], high[0], data[0].shape).astype(data.dtype)
+        return generator("occlusion", rng).uniform(low[0], high[0], data[0].shape).astype(data.dtype)
     if isinstance(fill, Real) and not isinstance(fill, bool) and 0 <= fill <= 255:
         return np.broadcast_to(low[0] + (high - low)[0] * (fill / 255), data[0].shape).astype(data.dtype)
     raise SettingError(f"occlusion: fill is {fill!r}, expected \"mean\", \"local\", \"blur\", \"noise\" or a grey value 0..255")

@@ -16,9 +16,11 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from .. import tape
-from ..errors import SettingError, ShapeError
+from ..checks import number, whole_number
+from ..errors import ShapeError
 from ..loop import last
-from ..tensor import Tensor
+from ..tensor import Tensor, as_array
+from .checks import network, pictures_of
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,11 @@ def strongest(activation, top, numbers):
     return _best(TopPatches(*(np.ascontiguousarray(a.T) for a in (values, picture, best // width, best % width)), B), top)
 
 
+def averaged(activation):
+    """Return the codes (B, D) of a batch: maps (B, K, h, w) are averaged over their places, scores (B, K) stay."""
+    return activation.mean(axis=(2, 3)) if activation.ndim == 4 else activation
+
+
 def merge(a, b):
     """Return the TopPatches of both sets of pictures; of equal values the earlier picture comes first, in whatever order."""
     parts = [np.concatenate(pair, axis=1) for pair in zip(*((t.values, t.picture, t.row, t.column) for t in (a, b)))]
@@ -64,29 +71,20 @@ def _best(found, top):
 
 def in_batches(net, pictures, size):
     """Yield (number of the first, inputs (B, C, H, W)) for anything that net.preprocess takes, `size` pictures at a time."""
-    if not isinstance(size, Integral) or size < 1:
-        raise SettingError(f"batch is {size!r}, expected a whole number of pictures, at least 1")
-    numbered = enumerate(pictures)
+    size, numbered = whole_number("pictures", "batch", size, 1), enumerate(pictures_of("pictures", pictures))
     while batch := list(itertools.islice(numbered, size)):
         yield batch[0][0], np.concatenate([net.preprocess(picture).data for _, picture in batch])
 
 
 def top_patches_steps(net, layer, pictures, *, top=9, batch=16):
     """Yield the TopPatches of the pictures so far after every batch; `pictures`: what net.preprocess takes, one by one."""
-    net.layer(layer)
-    check_top(top)
-    found = None
+    network("top_patches", net, layer)
+    top, found = whole_number("top_patches", "top", top, 1), None
     for first, x in in_batches(net, pictures, batch):
         with tape.no_grad():
             new = strongest(net.activations(x, upto=layer)[layer].data, top, np.arange(first, first + len(x)))
         found = new if found is None else merge(found, new)
         yield found
-
-
-def check_top(top):
-    """Raise SettingError unless `top` is a number of places to remember."""
-    if not isinstance(top, Integral) or top < 1:
-        raise SettingError(f"top_patches: top is {top!r}, expected a whole number, at least 1")
 
 
 def top_patches(net, layer, pictures, **settings):
@@ -100,18 +98,31 @@ def cut_patch(picture, field, row, column):
     field: the layer's ReceptiveField for pictures of that size.
     """
     top, left, bottom, right = box = field.box(row, column)
+    if np.ndim(picture) != 3 or np.shape(picture)[:2] != field.picture:
+        raise ShapeError(f"cut_patch: the picture has shape {np.shape(picture)}, the field is for pictures of "
+                         f"{field.picture}; give receptive_fields(net, size) the picture's size")
     return picture[top:bottom, left:right], box
 
 
 def draw_box(picture, box, value=None):
     """Return a copy of a picture (H, W, 3) uint8 with a white box (top, left, bottom, right) and a value in its corner."""
+    picture = np.asarray(picture)
+    if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8 or not _is_box(box, picture.shape):
+        raise ShapeError(f"draw_box: the picture is {picture.dtype} {picture.shape} and the box {box!r}, expected (H, W, 3) "
+                         "uint8 and (top, left, bottom, right) within it")
     drawing = Image.fromarray(picture.copy())
     draw, (top, left, bottom, right) = ImageDraw.Draw(drawing), box
     draw.rectangle((left, top, right - 1, bottom - 1), outline="white", width=max(1, picture.shape[0] // 100))
     if value is not None:
+        value = number("draw_box", "value", value)
         draw.text((left + 3, top + 1), f"{value:.1f}", fill="white", font=ImageFont.load_default(max(10, picture.shape[0] // 10)),
                   stroke_width=1, stroke_fill="black")
     return np.array(drawing)
+
+
+def _is_box(box, shape):
+    whole = np.shape(box) == (4,) and all(isinstance(n, Integral) for n in box)
+    return whole and 0 <= box[0] < box[2] <= shape[0] and 0 <= box[1] < box[3] <= shape[1]
 
 
 def effective_field(net, layer, xs, channel):
@@ -120,10 +131,13 @@ def effective_field(net, layer, xs, channel):
     xs: network inputs (N, C, H, W). Most of a theoretical field counts for little: towards its border there are fewer and fewer
     ways from a pixel to the unit. Source: W. Luo et al., NeurIPS 2016.
     """
-    x = Tensor(np.asarray(xs, net.dtype), requires_grad=True)
+    network("effective_field", net, layer)
+    x = Tensor(as_array(xs).astype(net.dtype, copy=False), requires_grad=True)
     activation = net.activations(x, upto=layer)[layer]
     if activation.ndim != 4:
         raise ShapeError(f"effective_field: layer {layer!r} has shape {activation.shape}, expected maps (N, K, h, w)")
+    if not isinstance(channel, Integral) or not 0 <= channel < activation.shape[1]:
+        raise ShapeError(f"effective_field: there is no channel {channel!r} in layer {layer!r} of {activation.shape[1]} channels")
     seed = np.zeros(activation.shape, activation.dtype)
     seed[:, channel, activation.shape[2] // 2, activation.shape[3] // 2] = 1
     activation.backward(seed)

@@ -8,12 +8,16 @@ import copy
 
 import numpy as np
 
+from ..checks import generator
 from ..errors import ShapeError
+from ..tensor import as_array
+from .checks import finite, network
 
 
 def cascading_randomisation(net, rng=0):
     """Yield (name, network): ("none", net), then copies with the weights of the last layer drawn anew, of the last two, ..."""
-    rng = np.random.default_rng(rng)
+    network("cascading_randomisation", net)
+    rng = generator("cascading_randomisation", rng)
     yield "none", net
     layers = dict(net.layers)
     for name, (layer, inputs) in reversed(list(net.layers.items())):
@@ -27,9 +31,14 @@ def cascading_randomisation(net, rng=0):
 
 
 def rank_correlation(a, b):
-    """Return Spearman's correlation of two maps of one shape: how alike the order of their pixels is, 1 to -1."""
+    """Return Spearman's correlation of two maps of one shape: how alike the order of their pixels is, 1 to -1.
+
+    0 where a map is the same everywhere and has no order.
+    """
     from scipy.stats import rankdata
-    a, b = np.asarray(a), np.asarray(b)
-    if a.shape != b.shape:
+    a, b = (finite("rank_correlation", "a map", as_array(m)) for m in (a, b))
+    if a.shape != b.shape or a.size == 0:
         raise ShapeError(f"rank_correlation: maps of shapes {a.shape} and {b.shape}, expected one shape")
+    if not np.ptp(a) or not np.ptp(b):
+        return 0.0
     return float(np.corrcoef(rankdata(a), rankdata(b))[0, 1])

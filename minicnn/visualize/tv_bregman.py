@@ -15,6 +15,7 @@ Source: T. Goldstein and S. Osher 2009; lambda, smoothed shrinkage and borders a
 import numpy as np
 from numba import prange
 
+from ..checks import number, whole_number
 from ..errors import SettingError, ShapeError
 from ..jit import jit
 
@@ -27,8 +28,10 @@ def denoise_tv_bregman(x, weight, max_iter=100, eps=1e-3):
     x = np.asarray(x)
     if x.ndim < 2 or x.dtype not in (np.float32, np.float64) or min(x.shape[-2:]) < 2:
         raise ShapeError(f"denoise_tv_bregman: x is {x.dtype} {x.shape}, expected floats (..., H, W) of at least 2x2")
-    if not weight > 0:
-        raise SettingError(f"denoise_tv_bregman: weight is {weight!r}, expected a number above 0")
+    if not np.isfinite(x).all():
+        raise SettingError("denoise_tv_bregman: x holds NaN or infinity, expected finite numbers; look where they come from")
+    weight, eps = number("denoise_tv_bregman", "weight", weight, above=0), number("denoise_tv_bregman", "eps", eps, at_least=0)
+    max_iter = whole_number("denoise_tv_bregman", "max_iter", max_iter, 0)
     planes = x.reshape(-1, *x.shape[-2:]).astype(np.float64)
     u = np.pad(planes, ((0, 0), (1, 1), (1, 1)), mode="edge")
     u[:, 0, 1:-1], u[:, 1:-1, 0] = planes[:, 1], planes[:, :, 1]
@@ -36,7 +39,7 @@ def denoise_tv_bregman(x, weight, max_iter=100, eps=1e-3):
     left = np.arange(len(planes))               # planes that still change; each stops on its own
     for _ in range(max_iter):
         part = u[left], memory[left]
-        changes = bregman_sweep_cpu(part[0], planes[left], part[1], float(weight))
+        changes = bregman_sweep_cpu(part[0], planes[left], part[1], weight)
         u[left], memory[left] = part
         left = left[np.sqrt(changes / planes[0].size) > eps]
         if not len(left):
