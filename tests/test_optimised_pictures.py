@@ -6,6 +6,7 @@ import pytest
 
 import minicnn
 from minicnn import nn
+from minicnn.data import cifar10
 from minicnn.errors import MinicnnError, SettingError, ShapeError
 from minicnn.images import Preprocessing
 from minicnn.loop import last, take
@@ -181,6 +182,41 @@ def test_random_settings_differ_and_repeat():
     assert 4 < sum(s.blur > 0 for s in some) < 16 and 4 < sum(s.small_contribution > 0 for s in some) < 16
 
 
+def test_random_settings_hold_the_published_ones():
+    some = [cm.random_settings(k) for k in range(1000)]
+    for published in cm.PUBLISHED.values():
+        for name in ("decay", "blur", "blur_every", "small_norm", "small_contribution"):
+            drawn = [getattr(s, name) for s in some]
+            assert min(drawn) <= getattr(published, name) <= max(drawn), name
+        like = [s for s in some if (s.progress > 0) == (published.progress > 0)]
+        what = "progress" if published.progress else "lr"
+        assert min(getattr(s, what) for s in like) <= getattr(published, what) <= max(getattr(s, what) for s in like)
+
+
+def others_gain(net, layer):
+    """Return what the other classes gain on average for each unit that the class's own score gains, by ascent at a layer."""
+    start, *_, end = take(30, cm.class_model_steps(net, 130, cm.Settings(30, lr=500.0, blur=0.5), layer=layer, size=96))
+    with minicnn.no_grad():
+        before, after = (net(state.x * inversion.to_network(net)).data[0] for state in (start, end))
+    return np.delete(after - before, 130).mean() / (after - before)[130]
+
+
+def test_the_probability_pushes_other_classes_down():
+    net = minicnn.load("squeezenet1_1")
+    assert others_gain(net, inversion.LOG_PROBABILITIES) < 0.5 * others_gain(net, None)
+
+
+def test_a_class_model_scores_above_all_but_few_photographs_of_the_class(data_dir):
+    net, (train, _) = minicnn.load("vgg_cifar10"), cifar10(data_dir)
+    for number in (0, 3, 7):
+        photographs = train.images[train.labels == number]
+        x = np.concatenate([net.preprocess(picture.transpose(1, 2, 0)).data for picture in photographs[:1000]])
+        with minicnn.no_grad():
+            scores = np.concatenate([net(x[k:k + 250]).data[:, number] for k in range(0, 1000, 250)])
+        start, *_, end = take(60, cm.class_model_steps(net, number, cm.simonyan(1e-5, 1000.0, 60), start="zero"))
+        assert end.activation > np.percentile(scores, 99.9) and end.top and not start.activation > np.percentile(scores, 50)
+
+
 @pytest.mark.parametrize("arguments, says", [
     ({"start": "black"}, "start is"), ({"start": np.zeros((1, 2, 12, 12))}, "start has shape"), ({"unit": 5}, "no unit 5"),
     ({"layer": "conv7"}, "conv7"), ({"unit": (0, 99, 0), "layer": "conv1"}, "no unit")])
@@ -276,6 +312,8 @@ def test_tv_ascent_keeps_what_it_starts_with_and_climbs(small):
     ends, found = multifaceted.multifaceted(small, 3, two_kinds(40), "fc", 2, phases=phases[:1])
     assert len(ends) == 2 and np.array_equal(ends[1], last(multifaceted.tv_ascent_steps(
         small, 3, found.means[1:], phases[:1])).image) and not np.array_equal(ends[0], ends[1])
+    with pytest.raises(ShapeError, match="larger than twice"):
+        next(multifaceted.tv_ascent_steps(small, 3, start, replace(phases[1], margin=6)))
     with pytest.raises(ShapeError, match="start has shape"):
         next(multifaceted.tv_ascent_steps(small, 3, start[:, :2], phases))
     with pytest.raises(SettingError, match="expected at least 3"):
@@ -291,6 +329,25 @@ def test_few_pictures_make_facets_of_their_own_and_the_published_schedule_climbs
     first = replace(multifaceted.FROM_MEAN[0], steps=20)
     start, *_, end = multifaceted.tv_ascent_steps(net, 3, found.means[:1], (first,))
     assert end.activation > start.activation + 3
+
+
+def test_centre_bias_is_the_published_schedule_and_climbs_the_probability_at_first(small):
+    bias = multifaceted.CENTRE_BIAS
+    assert [(p.steps, p.enlarge, p.window, p.margin, p.probability) for p in bias] == [
+        (190, 1, 0, 0, True), (150, 1.2, 0.3, 0, True), (150, 1.2, 0.3, 0, False), (30, 1, 0.1, 50, False),
+        (10, 1, 0.3, 0, False)]
+    assert [p.step for p in bias] == [(11, 11), (6, 6), (1, 1), (3, 3), (6, 3)]
+    assert [p.fidelity for p in bias] == [(0.001, 0.05), (0.01, 0.08), (0.01, 2), (0.1, 2), (0.01, 2)]
+    grey = multifaceted.grey_start(small, 40)
+    pixels = grey + np.array(SPEC.mean).reshape(1, 3, 1, 1)
+    assert grey.shape == (1, 3, 40, 40) and pixels.mean() == pytest.approx(175, abs=1) and pixels.std() == pytest.approx(8, abs=1)
+    start = multifaceted.grey_start(small)
+    x = minicnn.Tensor(start, requires_grad=True)
+    odds = minicnn.ops.softmax(small(x * inversion.to_network(small)), dim=1)       # the probability itself
+    odds.backward(np.eye(5)[None, 3])
+    *_, end = multifaceted.tv_ascent_steps(small, 3, start, (multifaceted.Phase(1, (5, 5), (1, 1), probability=True),))
+    stepped = start + 5 * x.grad / np.abs(x.grad).mean()
+    np.testing.assert_allclose(end.x, multifaceted.denoise_tv_bregman(stepped, 1), atol=1e-6)
 
 
 # --- a generator ---------------------------------------------------------------------------------------------------------------
