@@ -11,8 +11,9 @@ from minicnn.embed.grid import assign_to_grid, grid_shape, point_grid, seams
 from minicnn.errors import ImageError
 from minicnn.images import centre_crop, load_image, resize, resize_shorter
 from minicnn.loop import last, take
+from minicnn.visualize.collection import picture_files
 
-from .common import IMAGES, Check, files_in, panels
+from .common import IMAGES, Check, panels
 from .maps import neighbour_accuracy
 
 TITLE = "t-SNE visualization: the map of CNN codes"
@@ -30,7 +31,7 @@ PHOTOGRAPHS = sorted(IMAGES.glob("*.jpg"))
 def compute(full, images=None):
     net = minicnn.load("squeezenet1_1")
     labels = np.arange(3000 if full else 1500) % len(PHOTOGRAPHS) if images is None else None
-    count, pictures = (len(labels), _crops(labels)) if images is None else (len(files_in(images)), _load(images))
+    count, pictures = (len(labels), _crops(labels)) if images is None else (len(picture_files(images)), _load(images))
     thumbnails, codes = _codes(net, pictures, side=int(np.clip(3000 / max(1, count) ** 0.5, 24, INPUT)))
     if len(codes) < 2:
         raise ImageError(f"the folder {str(images)!r} holds {len(codes)} readable picture{'s' * (len(codes) != 1)}, expected two "
@@ -57,7 +58,7 @@ def _crops(labels):
 
 def _load(folder):
     """Yield the pictures of a folder; one that cannot be read is skipped with a line on stderr."""
-    for path in files_in(folder):
+    for path in picture_files(folder):
         try:
             picture = load_image(path)
             yield centre_crop(resize_shorter(picture, INPUT), INPUT)

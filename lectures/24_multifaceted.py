@@ -1,4 +1,5 @@
 """The different things that one neuron likes: Algorithm 1 of multifaceted feature visualization, from codes to facets."""
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -6,9 +7,10 @@ import numpy as np
 import minicnn
 from minicnn.data import cifar10
 from minicnn.errors import DataError
+from minicnn.loop import last
 from minicnn.visualize.multifaceted import FROM_MEAN, Phase, facets, tv_ascent_steps
 
-from .common import Check, digits, panels, predict_class, short
+from .common import Check, digits, panels, predict_class, short, ssim
 from .tiles import tiles
 
 TITLE = "Multifaceted feature visualization"
@@ -62,7 +64,15 @@ def of_class(net, number, name, pictures, layer, phases):
         results.append({"mean": states[0].image, "picture": states[-1].image, "before": states[0].activation,
                         "after": states[-1].activation, "right": seen == number,
                         "nearest": [pictures[i] for i in found.nearest[k][:6]]})
-    return {"name": name, "map": found.embedding, "labels": found.labels, "facets": results}
+    noise = np.random.default_rng(0).normal(0, 10, (len(results), 1, *found.means.shape[1:]))
+    restarts = [last(tv_ascent_steps(net, number, start, phases)).image for start in noise]
+    return {"name": name, "map": found.embedding, "labels": found.labels, "facets": results,
+            "likeness": likeness([facet["picture"] for facet in results]) / likeness(restarts)}
+
+
+def likeness(pictures):
+    """Return the mean structural similarity of any two of the pictures (H, W, 3)."""
+    return float(np.mean([ssim(a.mean(axis=2), b.mean(axis=2)) for a, b in itertools.combinations(pictures, 2)]))
 
 
 def draw(result):
@@ -96,4 +106,6 @@ def check(result):
     return [Check("facets in which the network sees the class, part of all", float(np.mean([f["right"] for f in every])),
                   at_least=1),
             Check("facets most like the mean that they began with, part of all", float(np.mean(own)), at_least=0.75),
+            Check("structural similarity of a class's facets / of as many ascents from noise, mean of the classes",
+                  float(np.mean([shown["likeness"] for shown in result["classes"]])), at_most=1),
             Check("rise of the score, least of the facets", min(f["after"] - f["before"] for f in every), at_least=0.5)]

@@ -9,9 +9,9 @@ from pathlib import Path
 from minicnn.errors import MinicnnError, SettingError, unknown_name
 from minicnn.files import replacing
 from minicnn.loop import animate, last
+from minicnn.visualize.collection import picture_files
 
 from . import book
-from .common import files_in
 
 HERE = Path(__file__).parent
 
@@ -89,7 +89,7 @@ def check_images(names, folder):
     if not any(takes_images(name) for name in names):
         able = ", ".join(n[3:] for n in lecture_names() if takes_images(n))
         raise SettingError(f"--images: of {', '.join(n[3:] for n in names)} none shows your own pictures; these do: {able}")
-    files_in(folder)
+    picture_files(folder)
 
 
 def main(arguments=None):

@@ -5,8 +5,9 @@ import numpy as np
 
 from minicnn.errors import ImageError
 from minicnn.images import centre_crop, load_image, resize_shorter
+from minicnn.visualize.collection import picture_files
 
-from .common import IMAGES, files_in
+from .common import IMAGES
 
 SIDE = 224
 
@@ -17,7 +18,7 @@ def tiles(folder=None):
     Without a folder: squares of the shipped photographs, side by side, at two sizes. With one: the middle of each of its
     pictures; what cannot be read is skipped with a line on stderr.
     """
-    for number, path in enumerate(sorted(IMAGES.glob("*.jpg")) if folder is None else files_in(folder)):
+    for number, path in enumerate(sorted(IMAGES.glob("*.jpg")) if folder is None else picture_files(folder)):
         try:
             picture = load_image(path)
         except ImageError as error:

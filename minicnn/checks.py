@@ -1,5 +1,5 @@
 """What a setting must be: a number, a whole number, a name, a random state; with one clear sentence where it is not so."""
-import sys
+import math
 from numbers import Integral, Real
 
 import numpy as np
@@ -33,10 +33,17 @@ def whole_number(name, what, value, at_least, at_most=None):
 
 def number(name, what, value, above=None, at_least=None, at_most=None):
     """Return `value` as a finite float within the bounds that are given."""
-    fits = isinstance(value, Real) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+    fits = isinstance(value, Real) and not isinstance(value, bool) and _is_finite(value)
     if not fits or (above is not None and value <= above) or (at_least is not None and value < at_least) or \
             (at_most is not None and value > at_most):
         bounds = [f"{word} {bound}" for word, bound in (("above", above), ("at least", at_least), ("at most", at_most))
                   if bound is not None]
         raise SettingError(f"{name}: {what} is {value!r}, expected a number, {' and '.join(bounds) or 'finite'}")
     return float(value)
+
+
+def _is_finite(value):
+    try:
+        return math.isfinite(value)
+    except OverflowError:           # a whole number that no float can hold
+        return False

@@ -35,8 +35,18 @@ def denoised():
     return {"planes": planes, **found}
 
 
+def similar():
+    """Return two grey pictures and scikit-image's structural similarity of them."""
+    from PIL import Image
+    from skimage.metrics import structural_similarity
+    with Image.open(TESTS.parent / "lectures" / "images" / "coffee.jpg") as image:
+        a = np.asarray(image.convert("L").resize((31, 24)))
+    b = np.clip(a + np.random.default_rng(0).normal(0, 30, a.shape), 0, 255).astype(np.uint8)
+    return {"ssim/a": a, "ssim/b": b, "ssim": structural_similarity(a, b)}
+
+
 def main():
-    results = {**projections(), **denoised()}
+    results = {**projections(), **denoised(), **similar()}
     np.savez_compressed(TESTS / "goldens" / "visualize.npz", **results)
     print(f"{len(results)} arrays")
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import minicnn
+from lectures.common import ssim
 from minicnn.errors import SettingError, ShapeError
 from minicnn.visualize.backprop import backproject, class_seed
 from minicnn.visualize.deconvnet import deconvnet
@@ -70,3 +71,8 @@ def test_denoising_keeps_edges_and_the_wrong_is_told():
                              (step, -1, SettingError), (step, float("nan"), SettingError)):
         with pytest.raises(error, match="denoise_tv_bregman"):
             denoise_tv_bregman(x, weight)
+
+
+def test_structural_similarity_agrees_with_scikit_image(goldens):
+    a, b = goldens["ssim/a"], goldens["ssim/b"]
+    assert ssim(a, b) == pytest.approx(float(goldens["ssim"]), abs=1e-12) and 0.2 < ssim(a, b) < 0.9 and ssim(a, a) == 1

@@ -125,6 +125,16 @@ def test_a_folder_without_enough_pictures(folder, tmp_path, capsys):
         assert message in error and name in error and error.count("\n") == 1 and not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize("name, figures", [("16_top_crops", 2), ("20_patches", 2), ("24_multifaceted", 1)])
+def test_the_other_lectures_show_your_own_pictures(name, figures, folder, tmp_path, capsys):
+    photograph = Image.open(IMAGES / "astronaut.jpg")
+    for k in range(5):
+        photograph.crop((40 * k, 0, 40 * k + 330, 330)).save(folder / "inner" / f"{k}.png")
+    section = run(name, tmp_path, False, folder)
+    assert section.error == "" and len(section.pictures) == figures
+    assert capsys.readouterr().err.count("skipped: ") == 2
+
+
 def test_images_for_lectures_that_show_none(folder, tmp_path, capsys):
     able = ["06_cnn_codes", "16_top_crops", "20_patches", "24_multifaceted"]
     assert [name for name in lecture_names() if takes_images(name)] == able

@@ -65,6 +65,8 @@ def test_fields_are_what_changing_pixels_shows(name):
     for layer, axes in seen.items():
         for (first, last), axis in zip(axes, (fields[layer].rows, fields[layer].columns)):
             assert np.array_equal(axis.first, first) and np.array_equal(axis.last, last), layer
+            middles, reach = axis.start + axis.jump * np.arange(len(first)), (axis.size - 1) / 2
+            assert (first >= middles - reach).all() and (last <= middles + reach).all(), layer      # never beyond the formula
 
 
 def around(*layers, channels=2):
@@ -83,6 +85,23 @@ def test_other_layers_are_what_changing_pixels_shows(layers):
     for layer, axes in seen.items():
         for (first, last), axis in zip(axes, (fields[layer].rows, fields[layer].columns)):
             assert np.array_equal(axis.first, first) and np.array_equal(axis.last, last), layer
+
+
+def test_units_that_see_nothing_but_padding():
+    net = around(nn.Conv2d(2, 2, 2, padding=3), nn.Conv2d(2, 2, 3))
+    fields = receptive_fields(net, (5, 4))
+    outer, inner = fields["layer0"], fields["layer1"]
+    assert [outer.box(row, 3) for row in range(10)] == [
+        (0, 0, 0, 0), (0, 0, 0, 0), (0, 0, 1, 2), (0, 0, 2, 2), (1, 0, 3, 2), (2, 0, 4, 2), (3, 0, 5, 2), (4, 0, 5, 2),
+        (0, 0, 0, 0), (0, 0, 0, 0)][:len(outer.rows.first)]
+    with minicnn.no_grad():
+        x = np.zeros((2, 1, 5, 4))
+        x[1] = 1
+        for name in ("layer0", "layer1"):
+            a = net.activations(x)[name].data
+            for row, column in np.ndindex(a.shape[2:]):
+                assert (fields[name].box(row, column) == (0, 0, 0, 0)) == (a[0, 0, row, column] == a[1, 0, row, column])
+    assert inner.box(0, 2) == (0, 0, 1, 3)
 
 
 def test_a_transposed_convolution_is_what_changing_pixels_shows():
