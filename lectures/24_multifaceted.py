@@ -7,6 +7,7 @@ import numpy as np
 import minicnn
 from minicnn.data import cifar10
 from minicnn.errors import DataError
+from minicnn.images import resize
 from minicnn.loop import last
 from minicnn.visualize.multifaceted import FROM_MEAN, Phase, facets, tv_ascent_steps
 
@@ -100,9 +101,10 @@ def check(result):
     every = [facet for shown in result["classes"] for facet in shown["facets"]]
     own = []
     for shown in result["classes"]:
-        means, ends = (np.stack([facet[what].ravel() / 1.0 for facet in shown["facets"]]) for what in ("mean", "picture"))
-        size = len(means)
-        own += list(np.corrcoef(means, ends)[:size, size:].argmax(axis=0) == np.arange(size))
+        size = shown["facets"][0]["mean"].shape[:2]                     # ascent may have enlarged the picture
+        means, ends = (np.stack([resize(facet[what], size).ravel() / 1.0 for facet in shown["facets"]])
+                       for what in ("mean", "picture"))
+        own += list(np.corrcoef(means, ends)[:len(means), len(means):].argmax(axis=0) == np.arange(len(means)))
     return [Check("facets in which the network sees the class, part of all", float(np.mean([f["right"] for f in every])),
                   at_least=1),
             Check("facets most like the mean that they began with, part of all", float(np.mean(own)), at_least=0.75),

@@ -53,17 +53,17 @@ ROWS = {
     "unit_seed": (backprop.unit_seed, dict(activation=CODE, unit=(0, 1, 1), value=1.0),
                   dict(unit=(6, (0, 12, 0), (0, 0, 0, 0), (0, 1.5), "first", None, True), value=("much", None))),
     "strongest_unit": (backprop.strongest_unit, dict(activation=CODE), dict(activation=(3.0, CODE[:0], CODE[0]))),
-    "class_seed": (backprop.class_seed, dict(activation=CODE, class_index=1), dict(class_index=(6, -1, "cat"),
-                                                                                   activation=(np.ones((1, 2, 3)),))),
-    "as_picture": (backprop.as_picture, dict(signal=X[0], percentile=99), dict(signal=(X, X[0] * NAN, 3),
-                                                                               percentile=PERCENTILES)),
+    "class_seed": (backprop.class_seed, dict(activation=CODE, class_index=1),
+                   dict(class_index=(6, -1, "cat"), activation=(np.ones((1, 2, 3)),))),
+    "as_picture": (backprop.as_picture, dict(signal=X[0], percentile=99),
+                   dict(signal=(X, X[0] * NAN, 3), percentile=PERCENTILES)),
     "deconvnet": (deconvnet.deconvnet, dict(net=NET, x=X, layer="relu", seed=np.ones(CODE.shape)),
                   dict(net=NETS, x=PICTURES, layer=LAYERS, seed=(None, np.ones(3), "one"))),
     "layer_views": (activations.layer_views, dict(net=NET, x=X, layers=["relu"]),
                     dict(net=NETS, x=PICTURES, layers=("relu", ["conv9"], [3]))),
     "shown": (VIEW.shown, dict(gamma=1.0), dict(gamma=RATES)),
-    "enlarged": (VIEW.enlarged, dict(channel=0, size=(9, 9)), dict(channel=(6, -1, 1.5, "first"), size=(0, "large", (1, 2,
-                                                                                                                     3)))),
+    "enlarged": (VIEW.enlarged, dict(channel=0, size=(9, 9)),
+                 dict(channel=(6, -1, 1.5, "first"), size=(0, "large", (1, 2, 3)))),
     "strongest": (VIEW.strongest, dict(count=2), dict(count=COUNTS)),
     "saliency_map": (saliency.saliency_map, dict(net=NET, x=X, class_index=1), dict(net=NETS, x=PICTURES, class_index=CLASSES)),
     "seeds_of": (saliency.seeds_of, dict(saliency=np.abs(X[0, 0]), high=90, low=30, blur=1.0),
@@ -71,8 +71,8 @@ ROWS = {
     "grabcut_steps": (grabcut.grabcut_steps, dict(image=IMAGE, seeds=SEEDS, components=2, gamma=50.0, least=1.0, rng=0),
                       dict(image=(IMAGE / 255, IMAGE[..., 0], None), seeds=(SEEDS[:5], SEEDS * 0, SEEDS + 1, None), rng=STATES,
                            components=COUNTS, gamma=(-1, NAN, "x", 1e300), least=RATES)),
-    "cut_out": (grabcut.cut_out, dict(image=IMAGE, mask=SEEDS > 0), dict(image=(IMAGE / 255, None), mask=(SEEDS[:5] > 0,
-                                                                                                          None))),
+    "cut_out": (grabcut.cut_out, dict(image=IMAGE, mask=SEEDS > 0),
+                dict(image=(IMAGE / 255, None), mask=(SEEDS[:5] > 0, None))),
     "grad_cam": (grad_cam.grad_cam, dict(net=NET, x=X, class_index=1, layer="relu"),
                  dict(net=NETS, x=PICTURES, class_index=CLASSES, layer=LAYERS + ("flatten", "fc"))),
     "guided_grad_cam": (grad_cam.guided_grad_cam, dict(net=NET, x=X, class_index=1, layer="relu"),
@@ -104,8 +104,8 @@ ROWS = {
     "Settings": (class_model.Settings, dict(steps=2), dict(
         steps=COUNTS, lr=RATES, progress=SHARES[:3], decay=SHARES, blur=SHARES, blur_every=COUNTS, small_norm=PERCENTILES,
         small_contribution=PERCENTILES)),
-    "simonyan": (class_model.simonyan, dict(weight=1e-4, lr=10.0, steps=2), dict(weight=(-1, NAN, "x", 1.0), lr=RATES,
-                                                                                 steps=COUNTS)),
+    "simonyan": (class_model.simonyan, dict(weight=1e-4, lr=10.0, steps=2),
+                 dict(weight=(-1, NAN, "x", 1.0), lr=RATES, steps=COUNTS)),
     "random_settings": (class_model.random_settings, dict(rng=0), dict(rng=STATES)),
     "class_model": (class_model.class_model, dict(net=NET, unit=1, settings=class_model.Settings(2), layer="fc", size=12,
                                                   start="noise", rng=0),
@@ -131,8 +131,8 @@ ROWS = {
                          lr=(1.0, (1, NAN), (0, 1), "ab"), steps=COUNTS, decay=SHARES, start=(np.ones(4), np.ones(5) * NAN),
                          rng=STATES)),
     "denoise_tv_bregman": (tv_bregman.denoise_tv_bregman, dict(x=X, weight=1.0, max_iter=3, eps=1e-3),
-                           dict(x=(X * NAN, X[0, 0, 0], IMAGE, None), weight=RATES, max_iter=(-1, 1.5, "x"), eps=(-1, NAN,
-                                                                                                                  "x"))),
+                           dict(x=(X * NAN, X[0, 0, 0], IMAGE, None), weight=RATES, max_iter=(-1, 1.5, "x"),
+                                eps=(-1, NAN, "x"))),
     "top_patches": (patches.top_patches, dict(net=NET, layer="relu", pictures=BATCH, top=2, batch=2),
                     dict(net=NETS, layer=LAYERS, pictures=(None, "cat.jpg", [], [None]), top=COUNTS, batch=COUNTS)),
     "cut_patch": (patches.cut_patch, dict(picture=IMAGE, field=FIELD, row=1, column=1),
@@ -143,13 +143,13 @@ ROWS = {
     "effective_field": (patches.effective_field, dict(net=NET, layer="relu", xs=X, channel=0),
                         dict(net=NETS, layer=LAYERS + ("fc",), xs=(None, "cat.jpg", X[0]), channel=(6, -1, 1.5, "first"))),
     "receptive_fields": (receptive_fields, dict(net=NET, size=12), dict(net=NETS, size=SIZES)),
-    "scale_filters": (filters.scale_filters, dict(weight=X, scaling="filter"), dict(weight=(X[0], "w", None, X[:0]),
-                                                                                    scaling=("best", None))),
-    "colour_tiles": (filters.colour_tiles, dict(weight=X), dict(weight=(X[0], X[:, :2], "w", None), channel_order=("RBG",
-                                                                                                                   None))),
+    "scale_filters": (filters.scale_filters, dict(weight=X, scaling="filter"),
+                      dict(weight=(X[0], "w", None, X[:0]), scaling=("best", None))),
+    "colour_tiles": (filters.colour_tiles, dict(weight=X),
+                     dict(weight=(X[0], X[:, :2], "w", None), channel_order=("RBG", None))),
     "enlarge": (filters.enlarge, dict(tiles=X, factor=2), dict(tiles=(3.0, None), factor=COUNTS[:4] + (10 ** 9,))),
-    "halves": (filters.halves, dict(weight=np.repeat(X, 4, axis=0), groups=2), dict(weight=(X, X[0], "w"), groups=(0, -1,
-                                                                                                                   1.5, 3))),
+    "halves": (filters.halves, dict(weight=np.repeat(X, 4, axis=0), groups=2),
+               dict(weight=(X, X[0], "w"), groups=(0, -1, 1.5, 3))),
     "roughness": (filters.roughness, dict(weight=X), dict(weight=(X[0], "w", None, X[..., :1, :1]))),
     "order_by_energy": (filters.order_by_energy, dict(weight=X), dict(weight=(X[0], "w", None))),
     "colourfulness": (filters.colourfulness, dict(weight=X), dict(weight=(X[0], "w", None))),
@@ -161,16 +161,15 @@ ROWS = {
                          dict(layer="relu1", files=["lectures/images/coffee.jpg"], batch=2),
                          dict(layer=LAYERS, files=([], "cat.jpg", None, ["nowhere.jpg"]), batch=COUNTS)),
     "gaussian_blur": (gaussian_blur, dict(x=X, sigma=1.0), dict(x=(3.0, None), sigma=SHARES)),
-    "number": (checks.number, dict(name="f", what="x", value=1, above=0, at_most=2), dict(value=(0, 3, NAN, "1", None, True,
-                                                                                                 1j))),
+    "number": (checks.number, dict(name="f", what="x", value=1, above=0, at_most=2),
+               dict(value=(0, 3, NAN, "1", True, 1j, 10 ** 400))),
 }
-WRONG = [(row, argument, k) for row, (_, _, wrong) in ROWS.items() for argument,
-         values in wrong.items() for k in range(len(values))]
+WRONG = [(row, argument, k) for row, (_, _, wrong) in ROWS.items()
+         for argument, values in wrong.items() for k in range(len(values))]
 
 
 @pytest.mark.parametrize("row", ROWS)
 def test_the_right_arguments_are_taken(row):
-
     call, right, _ = ROWS[row]
     run(call(**right))
 
