@@ -11,7 +11,7 @@ from .tiles import SIDE, telling_units, tiles
 TITLE = "Patches maximally activate a neuron"
 FORMULA = """for a unit: the pictures in which it is strongest, each with its receptive field there and its value in white
 size' = size + d (k - 1) jump,    jump' = jump s,    start' = start + (d (k - 1) / 2 - p) jump"""
-LOOK_FOR = """Six units of one layer. Each answers to one kind of thing, whatever picture it is in: some to parts of faces, to
+LOOK_FOR = """Some units of one layer. Each answers to one kind of thing, whatever picture it is in: some to parts of faces, to
 round things, to texture. The box is what the unit can see at most. The second figure shows how much it does see:
 the sway of each pixel over a unit in the middle, by the gradient, on average over pictures. Deep in the network hardly
 anything comes from the outer parts of the box. (Your own pictures: --images FOLDER.)"""

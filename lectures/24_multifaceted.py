@@ -91,8 +91,8 @@ def draw(result):
             line[1].set_ylabel(f"facet {k + 1}", fontsize=9, color=f"C{k}")
             for ax, picture in zip(line[1:], facet["nearest"] + [facet["mean"], facet["picture"]]):
                 ax.imshow(picture)
-            line[7].set_title(f"mean: {facet['before']:.0f}", fontsize=9)
-            line[8].set_title(f"ascent: {facet['after']:.0f}", fontsize=9)
+            line[7].set_title(f"mean: {round(facet['before'])}", fontsize=9)
+            line[8].set_title(f"ascent: {round(facet['after'])}", fontsize=9)
         figures[shown["name"].replace(" ", "_")] = figure
     return figures
 

@@ -10,7 +10,7 @@ from .common import Check, panels, probability
 TITLE = "After the lecture: feature visualization"
 FORMULA = """x = sigmoid(M irfft2(scale · z)),  scale(f) ~ 1 / f
 argmax over z of E[S_c(x moved, turned, scaled at random)], by Adam"""
-LOOK_FOR = """The same network, classes and objective as before. Only the coordinates are others, in which coarse is as easily
+LOOK_FOR = """The same network and objective as in the class models. Only the coordinates are others, in which coarse is as easily
 changed as fine, and colours mix as in photographs. And what is painted must please the network wherever it lies: that leaves no
 room for the grain that pleases it only here. No blur, no decay, no norm; and now a person knows what it is. First row: the same
 without moving the picture."""
@@ -24,7 +24,7 @@ def compute(full):
         for name in list(CLASSES)[:None if full else 3]:
             picture = fourier(net, CLASSES[name], 256 if full else 90, size=160 if full else 128, **moves)
             rows[title, name] = {"picture": picture, "roughness": float(roughness(picture.transpose(2, 0, 1)[None])[0]),
-                                 "score": probability(net, net.preprocess(picture, whole=True), CLASSES[name])}
+                                 "probability": probability(net, net.preprocess(picture, whole=True), CLASSES[name])}
     return {"rows": rows}
 
 
@@ -35,7 +35,7 @@ def draw(result):
         row[0].set_ylabel(title, fontsize=13)
         for ax, name in zip(row, names):
             ax.imshow(result["rows"][title, name]["picture"])
-            ax.set_title(f"{name}: p = {result['rows'][title, name]['score']:.2f}", fontsize=10)
+            ax.set_title(f"{name}: p = {result['rows'][title, name]['probability']:.2f}", fontsize=10)
     return {"fourier": figure}
 
 
@@ -43,5 +43,5 @@ def check(result):
     moved = [shown for (title, _), shown in result["rows"].items() if title == "moved"]
     still = [shown for (title, _), shown in result["rows"].items() if title == "kept still"]
     rough = [float(np.mean([shown["roughness"] for shown in some])) for some in (moved, still)]
-    return [Check("probability of its class, least of the moved pictures", min(s["score"] for s in moved), at_least=0.9),
+    return [Check("probability of its class, least of the moved pictures", min(s["probability"] for s in moved), at_least=0.9),
             Check("roughness, moved / kept still", rough[0] / rough[1], at_most=0.9)]

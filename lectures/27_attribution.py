@@ -15,11 +15,12 @@ FORMULA = """Grad-CAM: relu(Σ_k w_k A_k), w_k the mean of ∂S_c/∂A_k        
 integrated gradients: (x - b) ∫ ∂S_c/∂x (b + t (x - b)) dt,  sums to S_c(x) - S_c(b)        guided Grad-CAM: guided · Grad-CAM"""
 LOOK_FOR = """Grad-CAM says where, coarsely; SmoothGrad and integrated gradients which pixels; guided backprop draws the finest
 lines. Then the network forgets: its weights are drawn anew from the last layer down (second figure, left to right). The gradient
-becomes another cloud at once, as it should: what it explained is gone. Guided backprop still draws the cat, with a network that
-knows no cats. Its two masks find edges in the photograph; the most convincing map says the least about the network."""
+becomes another one at once, as it should: its signs have nothing to do with those before, and of its strengths remains what the
+photograph itself shapes. Guided backprop still draws the cat, with a network that knows no cats. Its two masks find edges in the
+photograph; the most convincing map says the least about the network."""
 PHOTOGRAPHS = ("chelsea.jpg", "coffee.jpg")
 MAPS = "fire9/concat"
-SHOWN = ("none", "conv10", "fire9/expand3x3", "fire8/expand3x3", "fire6/expand3x3", "fire4/expand3x3", "conv1")
+SHOWN = ("none", "conv10", "fire9/squeeze1x1", "fire8/squeeze1x1", "fire6/squeeze1x1", "fire4/squeeze1x1", "conv1")
 
 
 def compute(full):
@@ -42,7 +43,7 @@ def compute(full):
 
 
 def forgotten(net):
-    """Return {layer: {rule: (signal, rank correlation of its strength with that before)}} as the network forgets, from above."""
+    """Return {layer: {rule: (signal, rank correlation with that before of its strength, of itself)}}, forgetting from above."""
     x = net.preprocess(IMAGES / PHOTOGRAPHS[0])
     winner, found, before = predict_class(net, x), {}, {}
     for name, forgetful in cascading_randomisation(net):
@@ -52,7 +53,8 @@ def forgotten(net):
         for rule in ("backprop", "guided"):
             signal = backproject(forgetful, x, net.class_layer, lambda a: class_seed(a, winner), rule)
             before.setdefault(rule, signal)
-            found[name][rule] = signal, rank_correlation(*(np.abs(s).sum(axis=0) for s in (signal, before[rule])))
+            found[name][rule] = (signal, rank_correlation(*(np.abs(s).sum(axis=0) for s in (signal, before[rule]))),
+                                 rank_correlation(signal, before[rule]))
     return found
 
 
@@ -78,9 +80,9 @@ def draw_forgotten(result):
     figure, axes = panels(2, len(result["forgotten"]), width=2.3, height=2.7)
     for column, (name, maps) in zip(axes.T, result["forgotten"].items()):
         column[0].set_title("as trained" if name == "none" else f"{name.split('/')[0]} and above\ndrawn anew", fontsize=10)
-        for ax, (signal, likeness) in zip(column, maps.values()):
+        for ax, (signal, strength, signed) in zip(column, maps.values()):
             ax.imshow(as_picture(signal, result["order"]))
-            ax.set_xlabel(f"likeness {likeness:.2f}", fontsize=9)
+            ax.set_xlabel(f"likeness {strength:.2f}, signed {signed:.2f}", fontsize=9)
     axes[0, 0].set_ylabel("gradient")
     axes[1, 0].set_ylabel("guided backprop")
     return figure
@@ -90,5 +92,6 @@ def check(result):
     photographs, last = result["photographs"], result["forgotten"][SHOWN[-3]]
     return [Check("integrated gradients: their sum / what the score gained over the mean colour, farthest from 1",
                   max((shown["paid"] / shown["gain"] for shown in photographs), key=lambda share: abs(share - 1)), 0.97, 1.03),
-            Check("likeness to the map before, half of the network forgotten: gradient", last["backprop"][1], at_most=0.65),
+            Check("likeness to the map before, from fire6 upwards forgotten: gradient", last["backprop"][1], at_most=0.65),
+            Check("the same with signs", abs(last["backprop"][2]), at_most=0.1),
             Check("the same of guided backprop", last["guided"][1], at_least=0.85)]

@@ -67,11 +67,9 @@ def predict_class(net, x):
 
 def probability(net, x, class_index):
     """Return the probability of a class for x (1, C, H, W)."""
-    from minicnn import no_grad
+    from minicnn import no_grad, ops
     with no_grad():
-        scores = net(x).data[0].astype(np.float64)
-    odds = np.exp(scores - scores.max())
-    return odds[class_index] / odds.sum()
+        return float(ops.softmax(net(x), dim=1).data[0, class_index])
 
 
 def digits(count=5000):

@@ -18,12 +18,14 @@ def tiles(folder=None):
     Without a folder: squares of the shipped photographs, side by side, at two sizes. With one: the middle of each of its
     pictures; what cannot be read is skipped with a line on stderr.
     """
+    readable = False
     for number, path in enumerate(sorted(IMAGES.glob("*.jpg")) if folder is None else picture_files(folder)):
         try:
             picture = load_image(path)
         except ImageError as error:
             print(f"skipped: {error}", file=sys.stderr)
             continue
+        readable = True
         if folder is not None:
             yield centre_crop(resize_shorter(picture, SIDE), SIDE), number
             continue
@@ -32,6 +34,8 @@ def tiles(folder=None):
             for top in _begins(whole.shape[0]):
                 for left in _begins(whole.shape[1]):
                     yield whole[top:top + SIDE, left:left + SIDE], number
+    if not readable:
+        raise ImageError(f"the folder {str(folder)!r} holds no picture that can be read; put some in, or give another")
 
 
 def _begins(size):
@@ -41,9 +45,9 @@ def _begins(size):
 
 
 def telling_units(found, sources, shown, count):
-    """Return `count` channels whose answers to their `shown` best pictures stand out the most from those to the others.
+    """Return `count` channels whose answers to their `shown` best pictures stand out the most from those to all pictures seen.
 
-    found: TopPatches with more places than are shown. Channels whose best pictures are mostly of one photograph do not count.
+    found: TopPatches with more places than are shown. Channels whose best pictures are mostly of one photograph come last.
     """
     sources = np.asarray(sources)
     different = np.array([len(set(sources[numbers[:shown]])) for numbers in found.picture])

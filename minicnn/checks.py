@@ -42,6 +42,13 @@ def number(name, what, value, above=None, at_least=None, at_most=None):
     return float(value)
 
 
+def two_numbers(name, what, pair, above):
+    """Return `pair`, two finite numbers above a bound, as floats."""
+    if np.shape(pair) != (2,):
+        raise SettingError(f"{name}: {what} is {pair!r}, expected two numbers, at the start and at the end")
+    return tuple(number(name, f"each of the two of {what}", value, above=above) for value in pair)
+
+
 def _is_finite(value):
     try:
         return math.isfinite(value)

@@ -53,7 +53,7 @@ class ReceptiveField:
         (0, 0, 0, 0) for a unit that sees nothing but padding. Raises ShapeError where there is no unit.
         """
         height, width = len(self.rows.first), len(self.columns.first)
-        if not all(isinstance(i, Integral) and 0 <= i < n for i, n in ((row, height), (column, width))):
+        if any(isinstance(i, bool) or not isinstance(i, Integral) or not 0 <= i < n for i, n in ((row, height), (column, width))):
             raise ShapeError(f"receptive field: there is no unit at row {row!r}, column {column!r} of a map of {height}x{width}")
         if self.rows.last[row] < 0 or self.columns.last[column] < 0:
             return 0, 0, 0, 0

@@ -228,7 +228,7 @@ def test_views_are_the_numbers_of_a_forward_pass(net, pictures):
 
 @pytest.mark.parametrize("call, error", [
     (lambda net, x: layer_views(net, x, ["conv9"]), UnknownNameError), (lambda net, x: layer_views(net, x[0]), ShapeError),
-    (lambda net, x: layer_views(net, x)["conv1"].enlarged(16, (9, 9)), ShapeError),
+    (lambda net, x: layer_views(net, x)["conv1"].enlarged(16, (9, 9)), SettingError),
     (lambda net, x: layer_views(net, x)["conv1"].shown(gamma=0), SettingError)])
 def test_wrong_activations(net, pictures, call, error):
     with pytest.raises(error):

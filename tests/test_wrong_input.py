@@ -41,6 +41,11 @@ SIZES, SHARES = (0, -3, 2.5, "large", (1, 2, 3), 10 ** 9), (-0.1, NAN, "half", 1
 PERCENTILES = (-1, 101, NAN, "most", None)
 
 
+# What messages call an argument that comes from a layer below.
+KIND = {"rng": "random state", "class_index": "unit", "bound": "layer", "layers": "layer", "xs": "layer", "pictures": "picture",
+        "channel_order": "channels"}
+
+
 def run(steps):
     """Take two steps of a generator, or return what is no generator."""
     return last(take(2, steps)) if inspect.isgenerator(steps) else steps
@@ -179,4 +184,5 @@ def test_a_wrong_argument_is_told(row, argument, k):
     call, right, wrong = ROWS[row]
     with pytest.raises(MinicnnError) as caught:
         run(call(**{**right, argument: wrong[argument][k]}))
-    assert 20 < len(str(caught.value)) < 500
+    message = str(caught.value)
+    assert 20 < len(message) < 500 and (row.split()[0] in message or argument in message or KIND.get(argument, "?") in message)

@@ -6,13 +6,12 @@ The data that a browser of activations shows: a strip of layers, the grid of a l
 Nothing here draws; the classes that the network finds: `minicnn.predict`.
 """
 from dataclasses import dataclass
-from numbers import Integral
 
 import numpy as np
 
 from .. import images, tape
 from ..checks import number, whole_number
-from ..errors import SettingError, ShapeError
+from ..errors import SettingError
 from .checks import network, one_picture
 
 
@@ -39,8 +38,7 @@ class LayerView:
 
     def enlarged(self, channel, size):
         """Return one channel's map (H, W) = `size`, bilinear, the numbers themselves: to lay over the picture."""
-        if not isinstance(channel, Integral) or not 0 <= channel < len(self.maps):
-            raise ShapeError(f"activations: there is no channel {channel!r} in layer {self.layer!r} of {len(self.maps)} channels")
+        whole_number("activations", f"channel of layer {self.layer!r}", channel, 0, len(self.maps) - 1)
         return images.resize(self.maps[channel].astype(np.float32), size, "bilinear")
 
     def strongest(self, count=9):

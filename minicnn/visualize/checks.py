@@ -3,7 +3,7 @@ import os
 
 import numpy as np
 
-from ..errors import SettingError, ShapeError
+from ..errors import DtypeError, SettingError, ShapeError
 from ..images import MAX_SIZE
 from ..nn import Network
 from ..ops.op import pair
@@ -21,17 +21,26 @@ def network(name, net, *layers):
 
 def one_picture(name, net, x):
     """Return x (1, C, H, W), the input of a network, as an array of its dtype."""
-    data = as_array(x).astype(network(name, net).dtype, copy=False)
+    data = array(name, "x", x).astype(network(name, net).dtype, copy=False)
     if data.ndim != 4 or len(data) != 1 or data.size == 0:
         raise ShapeError(f"{name}: x has shape {data.shape}, expected one picture (1, C, H, W), as net.preprocess gives it")
     return finite(name, "x", data)
 
 
-def finite(name, what, array):
-    """Return the array if it holds no NaN and no infinity."""
-    if not np.isfinite(array).all():
+def array(name, what, value):
+    """Return an array of numbers, or a Tensor's, as `as_array` makes it."""
+    try:
+        return as_array(value)
+    except DtypeError as error:
+        raise DtypeError(f"{name}, {what}: {error}") from None
+
+
+def finite(name, what, value):
+    """Return an array of numbers that holds no NaN and no infinity."""
+    found = array(name, what, value)
+    if not np.isfinite(found).all():
         raise SettingError(f"{name}: {what} holds NaN or infinity, expected finite numbers; look where they come from")
-    return array
+    return found
 
 
 def picture_size(name, net, size, least=1):

@@ -21,7 +21,7 @@ import numpy as np
 from .. import images
 from ..checks import generator, number, whole_number
 from ..errors import SettingError
-from ..tensor import Tensor, as_array
+from ..tensor import Tensor
 from .backprop import objective_seed
 from .checks import finite, network, picture_size
 from .inversion import LOG_PROBABILITIES, encode, to_network
@@ -68,21 +68,25 @@ def random_settings(rng):
 
     def sometimes(value):
         return value if rng.random() < 0.5 else 0.0
-    lr, progress = float(10 ** rng.uniform(1, 3)), float(10 ** rng.uniform(-0.5, 1))
-    rates = {"lr": lr} if rng.random() < 0.5 else {"lr": ANY, "progress": progress}
-    return Settings(steps=500, **rates, decay=sometimes(float(10 ** rng.uniform(-4.5, -0.5))),
+    progress, lr = sometimes(float(10 ** rng.uniform(-0.5, 1))), float(10 ** rng.uniform(1, 3))
+    return Settings(steps=500, lr=ANY if progress and rng.random() < 0.5 else lr, progress=progress,
+                    decay=sometimes(float(10 ** rng.uniform(-4.5, -0.5))),
                     blur=sometimes(float(rng.uniform(0.3, 1.5))), blur_every=int(rng.integers(1, 9)),
                     small_norm=sometimes(float(rng.uniform(0, 80))),
                     small_contribution=sometimes(float(rng.uniform(0, 95))))
 
 
 def simonyan(weight, lr, steps=500):
-    """Return the Settings of plain gradient ascent on S_c - weight ||I||^2: its gradient takes 2 lr weight I off the picture."""
+    """Return the Settings of plain gradient ascent on S_c - weight ||I||^2: x <- x + lr (g - 2 weight x).
+
+    Settings grow first and decay then, (x + lr' g) (1 - decay): the same with decay = 2 lr weight and lr' = lr / (1 - decay).
+    """
     lr, weight = number("simonyan", "lr", lr, above=0), number("simonyan", "weight", weight, at_least=0)
-    if 2 * lr * weight > 1:
-        raise SettingError(f"simonyan: weight {weight} and lr {lr} take {2 * lr * weight:g} times the picture off at each step; "
-                           "expected 2 lr weight of at most 1")
-    return Settings(steps, lr=lr, decay=2 * lr * weight)
+    decay = 2 * lr * weight
+    if decay >= 1:
+        raise SettingError(f"simonyan: weight {weight} and lr {lr} take {decay:g} times the picture off at each step; expected "
+                           "2 lr weight below 1")
+    return Settings(steps, lr=lr / (1 - decay), decay=decay)
 
 
 @dataclass(frozen=True)
@@ -153,7 +157,7 @@ def _start(start, shape, rng):
         if start not in ("noise", "zero"):
             raise SettingError(f"class_model: start is {start!r}, expected \"noise\", \"zero\" or an array {shape}")
         return generator("class_model", rng).normal(0, 10, shape) if start == "noise" else np.zeros(shape)
-    start = finite("class_model", "start", as_array(start))
+    start = finite("class_model", "start", start)
     if start.ndim != 4 or start.shape[:2] != shape[:2]:
         raise SettingError(f"class_model: start has shape {start.shape}, expected {shape[:2]} and a height and width")
     return start

@@ -18,7 +18,7 @@ import numpy as np
 
 from .. import ops
 from ..checks import generator as random_state
-from ..checks import number, whole_number
+from ..checks import number, two_numbers, whole_number
 from ..errors import SettingError, ShapeError
 from ..images import pixel_range
 from ..loop import last, take
@@ -26,7 +26,7 @@ from ..nn import Conv2d, Dropout, GlobalAvgPool2d, LeakyReLU, Linear, Sequential
 from ..ops.op import pair
 from ..optim import Adam
 from ..tape import no_grad
-from ..tensor import Tensor, as_array
+from ..tensor import Tensor
 from ..training import TrainingStep, check_rng
 from .backprop import class_seed
 from .checks import finite, network
@@ -119,13 +119,12 @@ def code_ascent_steps(net, generator, class_index, bound, *, lr=(8.0, 1e-10), st
 
     net: whose class it is; generator: G, from codes (1, D) to pictures. bound (D,): how large each number of a code may become,
     published: three standard deviations over photographs. lr: from the first to the last in `steps` steps. start: a code (D,),
-    by default drawn from N(0, 1). Raises ShapeError for a G whose pictures the net does not take. Source: A. Nguyen et al. 2016.
+    by default drawn from N(0, 1); negative numbers become 0, as ever after. Raises ShapeError for a G whose pictures the net
+    does not take. Source: A. Nguyen et al. 2016.
     """
     network("code_ascent", net), network("code_ascent", generator)
     whole_number("code_ascent", "steps", steps, 1), number("code_ascent", "decay", decay, at_least=0, at_most=1)
-    if np.shape(lr) != (2,):
-        raise SettingError(f"code_ascent: lr is {lr!r}, expected two numbers, of the first and the last step")
-    lr = [number("code_ascent", "each of the two of lr", rate, above=0) for rate in lr]
+    lr = two_numbers("code_ascent", "lr", lr, above=0)
     (z, bound), step = _begin(generator, bound, start, rng), 0
     while True:
         code = Tensor(z, requires_grad=True)
@@ -144,14 +143,16 @@ def code_ascent_steps(net, generator, class_index, bound, *, lr=(8.0, 1e-10), st
 
 def code_ascent(net, generator, class_index, bound, *, steps=200, **settings):
     """Return the picture (H, W, 3) uint8 after so many steps, the last one as published; settings as in `code_ascent_steps`."""
+    whole_number("code_ascent", "steps", steps, 1)
     return last(take(steps, code_ascent_steps(net, generator, class_index, bound, steps=steps, **settings))).image
 
 
 def _begin(generator, bound, start, rng):
     """Return where the ascent starts, z (1, D), and the bound (D,)."""
-    bound = finite("code_ascent", "the bound", as_array(bound)).astype(generator.dtype)
-    z = random_state("code_ascent", rng).standard_normal(bound.shape) if start is None else as_array(start)
-    if bound.ndim != 1 or finite("code_ascent", "the start", z).shape != bound.shape or not (bound >= 0).all():
+    bound = finite("code_ascent", "the bound", bound).astype(generator.dtype)
+    z = random_state("code_ascent", rng).standard_normal(bound.shape) if start is None else start
+    z = finite("code_ascent", "the start", z)
+    if bound.ndim != 1 or z.shape != bound.shape or not (bound >= 0).all():
         raise ShapeError(f"code_ascent: the bound has shape {bound.shape}, the start {z.shape}; expected (D,) for both, as many "
                          "numbers as a code of the generator has, and bounds of 0 or more")
     return np.clip(z, 0, bound).astype(generator.dtype)[None], bound

@@ -9,8 +9,9 @@ from numbers import Integral
 
 import numpy as np
 
+from ..checks import one_of
 from ..errors import SettingError, ShapeError
-from ..tensor import as_array
+from .checks import array
 
 SCALINGS = ("filter", "global", "symmetric")
 
@@ -23,8 +24,7 @@ def scale_filters(weight, scaling="filter"):
     filters look strong. "symmetric": each filter about 0 by its largest magnitude, so that grey (0.5) means weight 0.
     """
     weight = _filters("scale_filters", weight)
-    if scaling not in SCALINGS:
-        raise SettingError(f"scale_filters: scaling {scaling!r} is unknown; choose one of {SCALINGS}")
+    one_of("scaling of filters", scaling, SCALINGS)
     axes = None if scaling == "global" else (1, 2, 3)
     low, high = weight.min(axes, keepdims=True), weight.max(axes, keepdims=True)
     if scaling == "symmetric":
@@ -38,8 +38,7 @@ def colour_tiles(weight, channel_order="RGB", scaling="filter"):
     """Return the filters of a first layer (F, 3, KH, KW) as colour pictures (F, KH, KW, 3) in 0..1, red first."""
     if np.ndim(weight) != 4 or np.shape(weight)[1] != 3:
         raise ShapeError(f"colour_tiles: weight has shape {np.shape(weight)}, expected (F, 3, KH, KW)")
-    if channel_order not in ("RGB", "BGR"):
-        raise SettingError(f"colour_tiles: channel_order is {channel_order!r}, expected \"RGB\" or \"BGR\"")
+    one_of("order of channels", channel_order, ("RGB", "BGR"))
     tiles = scale_filters(weight, scaling).transpose(0, 2, 3, 1)
     return tiles[..., ::-1] if channel_order == "BGR" else tiles
 
@@ -80,7 +79,7 @@ def order_by_energy(weight):
 
 
 def roughness(weight):
-    """Return how much neighbouring weights differ, per filter: sum of squared differences / (2 sum of squares).
+    """Return how much neighbouring weights differ, per filter: mean squared difference / (2 variance).
 
     The mean is taken off first. Independent random weights come out near 1; smooth (learned) filters well below.
     """
@@ -97,7 +96,7 @@ def roughness(weight):
 
 def _filters(name, weight):
     """Return filters as an array (F, C, KH, KW) of float64."""
-    weight = as_array(weight).astype(np.float64)
+    weight = array(name, "weight", weight).astype(np.float64)
     if weight.ndim != 4 or weight.size == 0:
         raise ShapeError(f"{name}: weight has shape {weight.shape}, expected 4 axes (F, C, KH, KW) and something in them")
     return weight

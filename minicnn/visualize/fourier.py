@@ -2,10 +2,10 @@
 
     x = sigmoid(M irfft2(scale z) / 4),      scale(f) = sqrt(H W) / max(f, 1 / max(H, W))       z: what is optimised, by Adam
 
-Same objective, same network, other coordinates. Steps in pixels prefer what is fine, noise that the network answers to and nobody
-sees. With every wave scaled by 1 / f, as in photographs, and colours mixed as they mix there (M), equal steps in z make pictures
-with scales from coarse to fine. And before each step the picture is moved, turned and scaled a little at random (`transformed`):
-what survives is what the unit wants wherever it is. Then hardly any regulariser is needed.
+Same objective, same network, other coordinates. Steps in pixels prefer what is fine, noise that the network answers to and
+nobody sees. With every wave scaled by 1 / f, as in photographs, and colours mixed as they mix there (M), equal steps in z make
+pictures with scales from coarse to fine. And before each step the picture is moved, turned and scaled a little at random
+(`transformation`): what survives is what the unit wants wherever it is. Then hardly any regulariser is needed.
 
 dL/dz, by hand: the inverse transform sums c_k (Re z_k cos - Im z_k sin) / (H W) over half of the frequencies, c_k = 2 for those
 whose mirror image was left out, else 1. So with G = rfft2(dL/dy):   dL/d Re z = c Re G / (H W),   dL/d Im z = c Im G / (H W).
@@ -17,7 +17,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from .. import images
-from ..checks import generator, number
+from ..checks import generator, number, whole_number
 from ..errors import SettingError
 from ..loop import last, take
 from ..optim import Adam
@@ -125,4 +125,5 @@ def fourier_steps(net, unit, *, layer=None, size=None, lr=0.05, shift=12, zoom=0
 
 def fourier(net, unit, steps=256, **settings):
     """Return the picture (H, W, 3) uint8 after so many steps; settings as in `fourier_steps`."""
+    whole_number("fourier", "steps", steps, 0)
     return last(take(steps, fourier_steps(net, unit, **settings))).image

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..checks import generator, number, whole_number
 from ..errors import ShapeError
-from ..tensor import Tensor, as_array
+from ..tensor import Tensor
 from .backprop import class_seed
 from .checks import finite, one_picture
 
@@ -21,9 +21,10 @@ from .checks import finite, one_picture
 def integrated_gradients(net, x, class_index, baseline=None, steps=64, batch=16):
     """Return IG (C, H, W) of the class's score at `net.class_layer`; baseline (1, C, H, W), default 0, the mean colour."""
     x, steps = one_picture("integrated_gradients", net, x), whole_number("integrated_gradients", "steps", steps, 1)
-    baseline = as_array(np.zeros_like(x) if baseline is None else baseline).astype(net.dtype, copy=False)
-    if finite("integrated_gradients", "the baseline", baseline).shape != x.shape:
+    baseline = finite("integrated_gradients", "the baseline", np.zeros_like(x) if baseline is None else baseline)
+    if baseline.shape != x.shape:
         raise ShapeError(f"integrated_gradients: x has shape {x.shape}, the baseline {baseline.shape}, expected one shape")
+    baseline = baseline.astype(net.dtype, copy=False)
     shares = (np.arange(steps) + 0.5) / steps
     points = (baseline + share * (x - baseline) for share in shares)
     return (x[0] - baseline[0]) * _mean_gradient(net, points, steps, class_index, batch)

@@ -21,7 +21,7 @@ from ..checks import generator, number, whole_number
 from ..errors import SettingError, ShapeError
 from ..loop import last, take
 from ..nn import Dropout
-from ..tensor import Tensor, as_array
+from ..tensor import Tensor
 from .checks import finite, network, picture_size
 
 SIGMA = 27098.1157 / (3 * 227 * 227) ** 0.5         # the program's: the norm of a typical picture of 227 x 227, per number
@@ -71,7 +71,10 @@ class Objective:
 
 
 def encode(net, x, layer):
-    """Return Phi(x), the Tensor of `layer` for network inputs x (N, C, H, W); LOG_PROBABILITIES is one more layer."""
+    """Return Phi(x), the Tensor of `layer` for network inputs x (N, C, H, W); LOG_PROBABILITIES is one more layer.
+
+    Of the network's own output, that is: where that is rectified, as SqueezeNet's, a class at 0 has no gradient of its own.
+    """
     if layer == LOG_PROBABILITIES:
         return ops.log_softmax(net(x), dim=1)
     return net.activations(x, upto=layer)[layer]
@@ -97,7 +100,7 @@ def inversion_steps(net, code, layer, *, size=None, starts=1, tv_weight=None, be
     which numbers of the code count (1) and which do not (0): a channel's, some places'. Raises ShapeError, SettingError.
     """
     network("inversion", net, *() if layer == LOG_PROBABILITIES else (layer,))
-    code, rng = finite("inversion", "the code", as_array(code).astype(net.dtype, copy=False)), generator("inversion", rng)
+    code, rng = finite("inversion", "the code", code).astype(net.dtype, copy=False), generator("inversion", rng)
     tv_weight = default_tv_weight(net, layer) if tv_weight is None else tv_weight
     objective = Objective(net, layer, code, _mask(mask, code), tv_weight, beta, alpha_weight, alpha)
     _check(objective, starts, schedule)
@@ -152,7 +155,7 @@ def _shown(net, x):
 
 def _mask(mask, code):
     """Return which numbers of the code count, as an array like it."""
-    mask = np.ones_like(code) if mask is None else finite("inversion", "the mask", as_array(mask)).astype(code.dtype)
+    mask = np.ones_like(code) if mask is None else finite("inversion", "the mask", mask).astype(code.dtype)
     try:
         return np.broadcast_to(mask, code.shape)
     except ValueError:

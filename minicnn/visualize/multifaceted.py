@@ -4,26 +4,28 @@
     2. PCA to 50 numbers                           5. x_0 = the mean of the 15 pictures nearest to its centre
     3. t-SNE to a map in the plane                 6. activation maximisation that starts at x_0
 
-A class is many things: a shop from inside and from the street. Ascent from noise mixes them; ascent from the mean of pictures of
-one kind stays with that kind. Step 6 as in the paper's program: x <- x + s g / mean|g|, clip, denoise by total variation. The
-smoothing is strong at first and weak at the end, so that large shapes come first and details last. With `window` the gradient is
-taken of a part of the picture whose place is drawn around the middle (centre bias): one large object there instead of many.
-Source: A. Nguyen, J. Yosinski and J. Clune, 2016, and their program (schedules).
+A class is many things: a shop from inside and from the street. Ascent from noise mixes them; ascent from the mean of pictures
+of one kind stays with that kind. Step 6 as in the paper's program: x <- x + s g / mean|g|, clip, denoise by total variation.
+The smoothing is strong at first and weak at the end, so that large shapes come first and details last. Once the picture is
+larger than what the network takes, a step changes a window of it only, whose place is drawn around the middle (centre bias):
+one large object there instead of many. (The program's formula for the smoothing ends at the sum of its two numbers; here it
+ends at the second.) Source: A. Nguyen, J. Yosinski and J. Clune, 2016, and their program (schedules).
 """
 from dataclasses import dataclass
 
 import numpy as np
 
 from .. import images, tape
-from ..checks import generator, number, whole_number
+from ..checks import generator, number, two_numbers, whole_number
 from ..embed import pca, sparse_affinities, tsne_steps
 from ..embed.kmeans import kmeans
 from ..errors import SettingError, ShapeError
 from ..loop import last, take
-from ..tensor import Tensor, as_array
+from ..ops import log_softmax
+from ..tensor import Tensor
 from .backprop import class_seed
 from .checks import finite, network, picture_size, pictures_of
-from .inversion import LOG_PROBABILITIES, encode, to_network
+from .inversion import to_network
 from .patches import averaged, in_batches
 from .tv_bregman import denoise_tv_bregman
 
@@ -51,11 +53,7 @@ class Phase:
         whole_number("Phase", "steps", self.steps, 1)
         whole_number("Phase", "margin", self.margin, 0)
         for name in ("step", "fidelity"):
-            pair = getattr(self, name)
-            if np.shape(pair) != (2,):
-                raise SettingError(f"Phase: {name} is {pair!r}, expected two numbers, at the start and at the end")
-            for value in pair:
-                number("Phase", f"each of the two of {name}", value, above=0)
+            two_numbers("Phase", name, getattr(self, name), above=0)
         number("Phase", "enlarge", self.enlarge, above=0, at_most=8)
         number("Phase", "window", self.window, at_least=0, at_most=1)
 
@@ -79,7 +77,10 @@ class Facets:
 
 @dataclass(frozen=True)
 class AscentState:
-    """`image` (H, W, 3) uint8 after `step` steps; activation: what was climbed, before it; x (1, C, H, W), less the mean."""
+    """The picture after `step` steps: `image` (H, W, 3) uint8, and x (1, C, H, W), pixels less the mean.
+
+    activation: the class's score for the window of x that the next step takes; of the last state, the window in the middle.
+    """
     step: int
     image: np.ndarray
     activation: float
@@ -97,7 +98,7 @@ def codes(net, pictures, layer, batch=16):
 
 
 def facets(net, pictures, layer, k, rng=0):
-    """Return the Facets of a list of pictures of one class: steps 1 to 5. Raises SettingError for fewer than 3 k pictures."""
+    """Return the Facets of a list of pictures of one class: steps 1 to 5. Raises SettingError for fewer than 3 k or 6 of them."""
     network("multifaceted", net, layer)
     pictures, k = list(pictures_of("multifaceted", pictures)), whole_number("multifaceted", "k", k, 1)
     rng = generator("multifaceted", rng)
@@ -133,23 +134,29 @@ def tv_ascent_steps(net, class_index, start, phases=FROM_MEAN, rng=0):
     network("tv_ascent", net)
     rng, scale, phases = generator("tv_ascent", rng), to_network(net), _phases(phases)
     low, high = (bound / scale for bound in images.pixel_range(net.preprocessing))
-    x, count = finite("tv_ascent", "start", as_array(start)).astype(net.dtype), 0
+    x, count = finite("tv_ascent", "start", start).astype(net.dtype), 0
     size = x.shape[2:]
     if x.ndim != 4 or x.shape[:2] != (1, scale.size) or min(size) <= 2 * max(phase.margin for phase in phases):
         raise ShapeError(f"tv_ascent: start has shape {x.shape}, expected (1, {scale.size}, H, W), larger than twice the "
                          "phases' margins")
-    gradient, score = _looked_at(net, class_index, x, size, phases[0], rng)
-    yield AscentState(0, images.deprocess(x * scale, net.preprocessing), score, x)
     for phase in phases:
         if phase.enlarge != 1:
             x = _resized(x, phase.enlarge)
         for share in np.linspace(0, 1, phase.steps):
             step, fidelity = (a + share * (b - a) for a, b in (phase.step, phase.fidelity))
-            gradient, score = _looked_at(net, class_index, x, size, phase, rng)
-            x = np.clip(x + step * gradient, low, high)
-            x = denoise_tv_bregman(x, fidelity).astype(net.dtype)
-            count += 1
+            area = _window(x, size, phase.window, rng)
+            gradient, score = _gradient(net, class_index, x[area], phase)
             yield AscentState(count, images.deprocess(x * scale, net.preprocessing), score, x)
+            part = np.clip(x[area] + step * gradient / max(np.abs(gradient).mean(), 1e-30), low, high)
+            x, count = x.copy(), count + 1
+            x[area] = denoise_tv_bregman(part, fidelity)
+    score = _gradient(net, class_index, x[_window(x, size, 0, rng)], phases[-1])[1]
+    yield AscentState(count, images.deprocess(x * scale, net.preprocessing), score, x)
+
+
+def tv_ascent(net, class_index, start, phases=FROM_MEAN, rng=0):
+    """Return the picture (H, W, 3) uint8 at the end of all phases; arguments as for `tv_ascent_steps`."""
+    return last(tv_ascent_steps(net, class_index, start, phases, rng)).image
 
 
 def multifaceted(net, class_index, pictures, layer, k=10, *, phases=FROM_MEAN, rng=0):
@@ -158,7 +165,7 @@ def multifaceted(net, class_index, pictures, layer, k=10, *, phases=FROM_MEAN, r
     pictures: of the class, what net.preprocess takes; layer: whose codes are clustered, on the slide fc7.
     """
     found = facets(net, pictures, layer, k, rng)
-    return [last(tv_ascent_steps(net, class_index, mean[None], phases, rng)).image for mean in found.means], found
+    return [tv_ascent(net, class_index, mean[None], phases, rng) for mean in found.means], found
 
 
 def _phases(phases):
@@ -169,24 +176,24 @@ def _phases(phases):
     return tuple(phases)
 
 
-def _looked_at(net, class_index, x, size, phase, rng):
-    """Return (g / mean|g| like x, score) of the class for a part of x as large as `size`, around the middle or near it.
-
-    The mean is that of the part, so that a step does not depend on how large the whole is.
-    """
+def _window(x, size, spread, rng):
+    """Return where a window as large as `size` lies in x (1, C, H, W): in the middle, or near it by a normal distribution."""
     room = [have - want for have, want in zip(x.shape[2:], size)]
-    middle = [int(np.clip(round(r / 2 + rng.normal(0, phase.window) * r), 0, r)) for r in room]
-    area = np.s_[:, :, middle[0]:middle[0] + size[0], middle[1]:middle[1] + size[1]]
-    p = Tensor(x[area], requires_grad=True)
-    scores = encode(net, p * to_network(net), LOG_PROBABILITIES if phase.probability else net.class_layer)
-    seed = class_seed(scores, class_index)
-    scores.backward(seed, retain_graph=False)
-    gradient, m = np.zeros_like(x), phase.margin
-    inner = np.s_[:, :, m:size[0] - m, m:size[1] - m]
-    part = np.zeros_like(p.grad)
-    part[inner] = p.grad[inner]
-    gradient[area] = part / max(np.abs(part).mean(), 1e-30)
-    return gradient, float((seed * scores.data).sum())
+    corner = [int(np.clip(round(r / 2 + rng.normal(0, spread) * r), 0, r)) for r in room]
+    return np.s_[:, :, corner[0]:corner[0] + size[0], corner[1]:corner[1] + size[1]]
+
+
+def _gradient(net, class_index, part, phase):
+    """Return (gradient of what the phase climbs like `part` (1, C, H, W), 0 in its margin; the class's score)."""
+    p = Tensor(part, requires_grad=True)
+    maps = net.activations(p * to_network(net))
+    scores, output = maps[net.class_layer], maps[next(reversed(maps))]
+    objective = log_softmax(output, dim=1) if phase.probability else scores
+    objective.backward(class_seed(objective, class_index), retain_graph=False)
+    gradient, m = np.zeros_like(part), phase.margin
+    inner = np.s_[:, :, m:part.shape[2] - m, m:part.shape[3] - m]
+    gradient[inner] = p.grad[inner]
+    return gradient, float((class_seed(scores, class_index) * scores.data).sum())
 
 
 def _resized(x, factor):

@@ -13,13 +13,12 @@ from numbers import Real
 import numpy as np
 
 from .. import ops, tape
-from ..checks import generator
+from ..checks import generator, whole_number
 from ..errors import SettingError, ShapeError, unknown_name
 from ..images import gaussian_blur, pixel_range
 from ..loop import last
 from ..ops.op import pair
 from ..tensor import Tensor
-from .backprop import unit_seed
 from .checks import one_picture
 from .incremental import Patches, patched_activations, whole
 
@@ -53,7 +52,7 @@ def occlusion_steps(net, x, class_index=None, *, window=None, stride=8, fill="me
     height, width = pair("occlusion", "window", max(1, min(data.shape[2:]) // 7) if window is None else window, 1)
     if height > data.shape[2] or width > data.shape[3]:
         raise ShapeError(f"occlusion: a window of {height}x{width} is larger than the picture, x {data.shape}")
-    strides, (batch, _) = pair("occlusion", "stride", stride, 1), pair("occlusion", "batch", batch, 1)
+    strides, batch = pair("occlusion", "stride", stride, 1), whole_number("occlusion", "batch", batch, 1)
     tops, lefts = (_positions(n, w, s) for n, w, s in zip(data.shape[2:], (height, width), strides))
     filling = _filling(net, data, fill, rng, (height, width))
     with tape.no_grad():
@@ -61,7 +60,7 @@ def occlusion_steps(net, x, class_index=None, *, window=None, stride=8, fill="me
     layer = _with_maps(net, before, layer)
     probability, maps = _measured(net, before, layer)
     class_index = int(probability[0].argmax()) if class_index is None else class_index
-    unoccluded = probability[0, np.flatnonzero(unit_seed(probability, class_index)[0])[0]]
+    unoccluded = probability[0, whole_number("occlusion", "class_index", class_index, 0, probability.shape[1] - 1)]
     channel = int(maps[0].argmax())
     state = OcclusionState(0, np.full((len(tops), len(lefts)), np.nan), np.full((len(tops), len(lefts)), np.nan),
                            np.full((len(tops), len(lefts)), -1), tops, lefts, (height, width), float(unoccluded), channel)

@@ -17,10 +17,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from .. import tape
 from ..checks import number, whole_number
-from ..errors import ShapeError
+from ..errors import SettingError, ShapeError
 from ..loop import last
-from ..tensor import Tensor, as_array
-from .checks import network, pictures_of
+from ..tensor import Tensor
+from .checks import array, network, pictures_of
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,8 @@ def top_patches_steps(net, layer, pictures, *, top=9, batch=16):
             new = strongest(net.activations(x, upto=layer)[layer].data, top, np.arange(first, first + len(x)))
         found = new if found is None else merge(found, new)
         yield found
+    if found is None:
+        raise SettingError("top_patches: pictures is empty, expected at least one")
 
 
 def top_patches(net, layer, pictures, **settings):
@@ -128,16 +130,15 @@ def _is_box(box, shape):
 def effective_field(net, layer, xs, channel):
     """Return how much each pixel sways a unit in the middle of `layer`, (H, W) with sum 1: |d unit / d x|, the mean over inputs.
 
-    xs: network inputs (N, C, H, W). Most of a theoretical field counts for little: towards its border there are fewer and fewer
-    ways from a pixel to the unit. Source: W. Luo et al., NeurIPS 2016.
+    xs: network inputs (N, C, H, W). All 0 for a unit that none of them sways. Most of a theoretical field counts for little:
+    towards its border there are fewer and fewer ways from a pixel to the unit. Source: W. Luo et al., NeurIPS 2016.
     """
     network("effective_field", net, layer)
-    x = Tensor(as_array(xs).astype(net.dtype, copy=False), requires_grad=True)
+    x = Tensor(array("effective_field", "xs", xs).astype(net.dtype, copy=False), requires_grad=True)
     activation = net.activations(x, upto=layer)[layer]
     if activation.ndim != 4:
         raise ShapeError(f"effective_field: layer {layer!r} has shape {activation.shape}, expected maps (N, K, h, w)")
-    if not isinstance(channel, Integral) or not 0 <= channel < activation.shape[1]:
-        raise ShapeError(f"effective_field: there is no channel {channel!r} in layer {layer!r} of {activation.shape[1]} channels")
+    whole_number("effective_field", f"channel of layer {layer!r}", channel, 0, activation.shape[1] - 1)
     seed = np.zeros(activation.shape, activation.dtype)
     seed[:, channel, activation.shape[2] // 2, activation.shape[3] // 2] = 1
     activation.backward(seed)

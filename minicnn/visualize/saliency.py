@@ -10,7 +10,6 @@ import numpy as np
 from ..checks import number
 from ..errors import SettingError, ShapeError
 from ..images import MAX_SIZE, gaussian_blur
-from ..tensor import as_array
 from .backprop import backproject, class_seed
 from .checks import finite, network
 from .grabcut import BACKGROUND, OBJECT, UNKNOWN
@@ -27,7 +26,7 @@ def seeds_of(saliency, high=95, low=30, blur=5.0):
 
     The map is blurred first, by `blur` pixels: single pixels say little.
     """
-    saliency = finite("seeds_of", "the saliency map", as_array(saliency))
+    saliency = finite("seeds_of", "the saliency map", saliency)
     if saliency.ndim != 2:
         raise ShapeError(f"seeds_of: the saliency map has shape {saliency.shape}, expected (H, W)")
     low, high = (number("seeds_of", name, value, at_least=0, at_most=100) for name, value in (("low", low), ("high", high)))

@@ -10,7 +10,6 @@ import numpy as np
 
 from ..checks import generator
 from ..errors import ShapeError
-from ..tensor import as_array
 from .checks import finite, network
 
 
@@ -36,7 +35,7 @@ def rank_correlation(a, b):
     0 where a map is the same everywhere and has no order.
     """
     from scipy.stats import rankdata
-    a, b = (finite("rank_correlation", "a map", as_array(m)) for m in (a, b))
+    a, b = (finite("rank_correlation", "a map", values) for values in (a, b))
     if a.shape != b.shape or a.size == 0:
         raise ShapeError(f"rank_correlation: maps of shapes {a.shape} and {b.shape}, expected one shape")
     if not np.ptp(a) or not np.ptp(b):

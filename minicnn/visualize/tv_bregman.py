@@ -16,8 +16,9 @@ import numpy as np
 from numba import prange
 
 from ..checks import number, whole_number
-from ..errors import SettingError, ShapeError
+from ..errors import ShapeError
 from ..jit import jit
+from .checks import finite
 
 
 def denoise_tv_bregman(x, weight, max_iter=100, eps=1e-3):
@@ -28,8 +29,7 @@ def denoise_tv_bregman(x, weight, max_iter=100, eps=1e-3):
     x = np.asarray(x)
     if x.ndim < 2 or x.dtype not in (np.float32, np.float64) or min(x.shape[-2:]) < 2:
         raise ShapeError(f"denoise_tv_bregman: x is {x.dtype} {x.shape}, expected floats (..., H, W) of at least 2x2")
-    if not np.isfinite(x).all():
-        raise SettingError("denoise_tv_bregman: x holds NaN or infinity, expected finite numbers; look where they come from")
+    finite("denoise_tv_bregman", "x", x)
     weight, eps = number("denoise_tv_bregman", "weight", weight, above=0), number("denoise_tv_bregman", "eps", eps, at_least=0)
     max_iter = whole_number("denoise_tv_bregman", "max_iter", max_iter, 0)
     planes = x.reshape(-1, *x.shape[-2:]).astype(np.float64)
