@@ -6,7 +6,7 @@ import minicnn
 from lectures.common import IMAGES
 from minicnn import nn
 from minicnn.art.deepdream import deepdream, deepdream_steps, make_step
-from minicnn.errors import ImageError, MinicnnError, ShapeError
+from minicnn.errors import ImageError, MinicnnError, SettingError, ShapeError
 from minicnn.images import Preprocessing, load_image, pixel_range, resize_shorter
 from minicnn.loop import last, take
 from minicnn.visualize import filters
