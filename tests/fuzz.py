@@ -25,7 +25,7 @@ from minicnn.formats import caffe, hdf5, source as sources  # noqa: E402
 FOLDER, ARCH = Path(__file__).resolve().parent / "foreign", "convnetjs_cifar10"
 GOLDENS = sorted(p.name for p in FOLDER.iterdir() if p.suffix not in (".py", ".md") and p.is_file()) + ["minicnn.h5"]
 LIMIT = 64_000_000 + 3 * sum(p.data.nbytes for p in nets.build(ARCH, None).parameters().values())
-SECONDS = 2
+SECONDS = 10        # on a machine that has other work as well
 FORBIDDEN = {"os.system", "os.exec", "os.posix_spawn", "os.fork", "exec", "compile", "pickle.find_class", "socket.connect",
              "marshal.loads", "ctypes.dlopen", "os.remove", "os.mkdir", "os.rename", "shutil.rmtree"}
 NUMBERS = [0, 1, 2, 4, 7, 8, 255, 256, 65535, 2**24, 2**31 - 1, 2**31, 2**32 - 1, 2**40, 2**62, 2**63, 2**64 - 1]
