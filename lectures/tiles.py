@@ -22,20 +22,24 @@ def tiles(folder=None):
     for number, path in enumerate(sorted(IMAGES.glob("*.jpg")) if folder is None else picture_files(folder)):
         try:
             picture = load_image(path)
+            squares = shipped_squares(picture) if folder is None else [centre_crop(resize_shorter(picture, SIDE), SIDE)]
         except ImageError as error:
-            print(f"skipped: {error}", file=sys.stderr)
+            print(f"skipped {path.name}: {error}", file=sys.stderr)
             continue
         readable = True
-        if folder is not None:
-            yield centre_crop(resize_shorter(picture, SIDE), SIDE), number
-            continue
-        for scale in (1, 2):
-            whole = resize_shorter(picture, SIDE * scale)
-            for top in _begins(whole.shape[0]):
-                for left in _begins(whole.shape[1]):
-                    yield whole[top:top + SIDE, left:left + SIDE], number
+        yield from ((square, number) for square in squares)
     if not readable:
         raise ImageError(f"the folder {str(folder)!r} holds no picture that can be read; put some in, or give another")
+
+
+def shipped_squares(picture):
+    """Return the squares of a photograph, side by side, at two sizes."""
+    squares = []
+    for scale in (1, 2):
+        whole = resize_shorter(picture, SIDE * scale)
+        corners = [(top, left) for top in _begins(whole.shape[0]) for left in _begins(whole.shape[1])]
+        squares += [whole[top:top + SIDE, left:left + SIDE] for top, left in corners]
+    return squares
 
 
 def _begins(size):

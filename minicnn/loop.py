@@ -8,6 +8,7 @@ demos, progress bars, animations and a debugger.
 import itertools
 import os
 
+from .checks import whole_number
 from .errors import MinicnnError, SettingError
 from .files import replacing
 
@@ -22,15 +23,13 @@ class Interrupted(KeyboardInterrupt):
 
 def take(count, states):
     """Yield the start (step 0) and the `count` steps after it."""
-    if not isinstance(count, int) or count < 0:
-        raise SettingError(f"take: count is {count!r}, expected a whole number, 0 or more")
+    count = whole_number("take", "count", count, 0)
     return itertools.islice(states, count + 1)
 
 
 def every(count, states):
     """Yield states 0, count, 2 count, ..."""
-    if not isinstance(count, int) or count < 1:
-        raise SettingError(f"every: count is {count!r}, expected a whole number, at least 1")
+    count = whole_number("every", "count", count, 1)
     return itertools.islice(states, 0, None, count)
 
 

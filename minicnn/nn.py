@@ -283,7 +283,7 @@ class Network:
 
     def layer(self, name):
         """Return the Layer of that name; an unknown name gets the nearest ones offered."""
-        if name not in self.layers:
+        if not isinstance(name, str) or name not in self.layers:
             raise unknown_name(f"layer of {self.architecture}", name, self.layers)
         return self.layers[name][0]
 

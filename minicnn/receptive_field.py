@@ -64,7 +64,7 @@ class ReceptiveField:
 def receptive_fields(net, size=None):
     """Return a dict layer -> ReceptiveField for pictures of `size`, an int or (height, width); default what the network takes.
 
-    Raises SettingError for a layer that is no window on the one before.
+    That it takes pictures of that size is not looked into. Raises SettingError for a layer that is no window on the one before.
     """
     if not isinstance(net, Network):
         raise SettingError(f"receptive_fields: net is a {type(net).__name__}, expected a Network")
@@ -75,6 +75,8 @@ def receptive_fields(net, size=None):
     for name, (layer, inputs) in net.layers.items():
         seen = [(found[source].rows, found[source].columns) for source in inputs]
         if isinstance(layer, (Concat, Add)):
+            if len({tuple(len(axis.first) for axis in axes) for axes in seen}) > 1:
+                raise ShapeError(f"receptive_fields: layer {name!r} of {net.architecture} joins maps of different sizes")
             found[name] = ReceptiveField(*(_hull(axes) for axes in zip(*seen)), size)
         else:
             windows = _windows(net, name, layer, tuple(len(axis.first) for axis in seen[0]))
@@ -99,7 +101,10 @@ def _hull(axes):
 
 def _windows(net, name, layer, size):
     """Return, for both axes, (taps (units, k), reach in units of the layer below, step, offset of the first unit's middle)."""
-    window = window_of(layer, size)
+    try:
+        window = window_of(layer, size)
+    except ShapeError as error:
+        raise ShapeError(f"receptive_fields: layer {name!r} of {net.architecture}: {error}") from None
     if window is not None:
         kernel, stride, padding, dilation, out = window
         return [_sliding(*numbers) for numbers in zip(size, kernel, stride, padding, dilation, out)]

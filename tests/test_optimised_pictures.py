@@ -9,7 +9,7 @@ from minicnn import nn
 from minicnn.data import cifar10
 from minicnn.errors import MinicnnError, SettingError, ShapeError
 from minicnn.images import Preprocessing
-from minicnn.loop import last, take
+from minicnn.loop import Interrupted, last, take
 from minicnn.visualize import class_model as cm
 from minicnn.visualize import fourier, inversion, multifaceted
 from minicnn.visualize.deep_generator import code_ascent, code_ascent_steps
@@ -173,6 +173,33 @@ def test_a_unit_in_the_middle_and_a_channel(small):
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (4, 6, 5, 7)
 
 
+@pytest.mark.parametrize("steps", [
+    lambda net: cm.class_model_steps(net, 1, rng=1),
+    lambda net: multifaceted.tv_ascent_steps(net, 1, multifaceted.grey_start(net), (multifaceted.Phase(3, (1, 1), (1, 1)),)),
+    lambda net: inversion.inversion_steps(net, np.ones((1, 5)), "fc")])
+def test_states_have_arrays_of_their_own(small, steps):
+    first = list(take(2, steps(small)))
+    second = []
+    for state in take(2, steps(small)):
+        second.append(state.x.copy())
+        state.x[:] = 7                              # what becomes of a state does not change the run
+    assert all(np.array_equal(a.x, b) for a, b in zip(first, second))
+
+
+def test_ctrl_c_leaves_the_best_class_model_so_far(small, monkeypatch):
+    tidied, calls = cm.tidied, []
+
+    def interrupted(*arguments):
+        calls.append(1)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return tidied(*arguments)
+    monkeypatch.setattr(cm, "tidied", interrupted)
+    with pytest.raises(Interrupted) as caught:
+        cm.class_model(small, 1, cm.Settings(30, lr=50.0))
+    assert caught.value.state.step == 4 and caught.value.state.activation > 0
+
+
 def test_random_settings_differ_and_repeat():
     some = [cm.random_settings(k) for k in range(20)]
     assert len(set(some)) == 20 and cm.random_settings(7) == some[7]
@@ -186,9 +213,9 @@ def test_random_settings_hold_the_published_ones():
         for name in ("decay", "blur", "blur_every", "small_norm", "small_contribution"):
             drawn = [getattr(s, name) for s in some]
             assert min(drawn) <= getattr(published, name) <= max(drawn), name
-        like = [s for s in some if (s.progress > 0) == (published.progress > 0)]
-        what = "progress" if published.progress else "lr"
-        assert min(getattr(s, what) for s in like) <= getattr(published, what) <= max(getattr(s, what) for s in like)
+        like = [s for s in some if (s.progress > 0) == (published.progress > 0) and (s.lr == cm.ANY) == (published.lr == cm.ANY)]
+        for name in ("lr", "progress"):
+            assert min(getattr(s, name) for s in like) <= getattr(published, name) <= max(getattr(s, name) for s in like)
 
 
 def others_gain(net, layer):

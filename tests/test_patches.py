@@ -152,6 +152,16 @@ def test_folders_without_pictures(tmp_path):
             list(collection_patches(NET, settings.pop("layer", "relu2"), [tmp_path / "a.txt"], **settings))
 
 
+def test_a_file_of_weights_that_was_written_anew_is_read_anew(tmp_path, pictures, monkeypatch):
+    Image.fromarray(pictures[0]).save(tmp_path / "a.png")
+    for seed in (1, 2):
+        net = minicnn.build("lenet", rng=seed)
+        minicnn.save(net, tmp_path / "mine.h5")
+        found = collection_codes(str(tmp_path / "mine.h5"), "ip2", [tmp_path / "a.png"])[0]
+        with minicnn.no_grad():
+            assert np.array_equal(found, net.activations(net.preprocess(tmp_path / "a.png"))["ip2"].data)
+
+
 def test_without_a_scheduler_it_is_said(folder):
     pytest.importorskip("dask.distributed")
     with pytest.raises(SettingError, match="no Dask scheduler answers at 'tcp://127.0.0.1:9'"):
@@ -194,14 +204,21 @@ def test_the_program_after_ctrl_c_and_with_wrong_arguments(folder, tmp_path, cap
     def interrupted(*arguments, **settings):
         yield next(collection_patches(*arguments, **settings))
         raise KeyboardInterrupt
+
+    def stopped(*arguments, **settings):
+        raise KeyboardInterrupt
     monkeypatch.setattr(program, "collection_patches", interrupted)
     arguments = [str(folder), "--net", NET, "--layer", "relu2", "--batch", "8", "--out", str(out)]
     assert program.main(arguments) == 1 and "stopped by Ctrl-C" in capsys.readouterr().out
     with np.load(out) as file:
         assert 0 < file["count"] <= 8
     monkeypatch.undo()
+    monkeypatch.setattr(program, "collection_codes", stopped)
+    assert program.main([*arguments, "--codes"]) == 2 and "stopped by Ctrl-C before all codes" in capsys.readouterr().err
+    monkeypatch.undo()
     for change, says in ((["--layer", "relu9"], "relu9"), (["--net", "nothing"], "nothing"), (["--top", "0"], "top"),
-                         (["--out", str(tmp_path / "no" / "a.npz")], "no folder"), (["--batch", "0"], "batch")):
+                         (["--out", str(tmp_path / "no" / "a.npz")], "no file in a folder"),
+                         (["--out", str(tmp_path)], "no file in a folder"), (["--batch", "0"], "batch")):
         assert program.main([*arguments, *change]) == 2
         error = capsys.readouterr().err.replace("\r", "\n").strip().splitlines()[-1]
         assert error.startswith("top_patches:") and says in error, error

@@ -5,6 +5,7 @@ were: values, picture, row, column (K, top), files, count. --codes: instead the 
 --dask: the work is done by the workers of that scheduler, who must see the same folder and have minicnn; same numbers.
 """
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -35,6 +36,16 @@ def find_patches(options, files):
     return found, False
 
 
+def write_codes(options, files, names):
+    """Write the codes of all files; return what to say of it."""
+    try:
+        codes, numbers = collection_codes(options.net, options.layer, files, batch=options.batch, dask=options.dask)
+    except KeyboardInterrupt:
+        raise SettingError("stopped by Ctrl-C before all codes were there; nothing was written") from None
+    write(options.out, codes=codes, numbers=numbers, files=names)
+    return f"{len(codes)} of {len(files)} files, codes of {codes.shape[1]} numbers: {options.out}"
+
+
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m tools.top_patches", description=__doc__.split("\n\n")[1])
     parser.add_argument("folder")
@@ -47,14 +58,13 @@ def main(arguments=None):
     parser.add_argument("--out", default="top_patches.npz", metavar="FILE.npz")
     options = parser.parse_args(arguments)
     try:
-        if not Path(options.out).resolve().parent.is_dir():
-            raise SettingError(f"--out: there is no folder {str(Path(options.out).parent)!r}; make it, or give another")
+        place = Path(options.out).resolve()
+        if not place.parent.is_dir() or place.is_dir() or not os.access(place.parent, os.W_OK):
+            raise SettingError(f"--out: {options.out!r} is no file in a folder that can be written; give another")
         files, stopped = picture_files(options.folder), False
         names = np.array([str(path.relative_to(options.folder)) for path in files])
         if options.codes:
-            codes, numbers = collection_codes(options.net, options.layer, files, batch=options.batch, dask=options.dask)
-            write(options.out, codes=codes, numbers=numbers, files=names)
-            print(f"{len(codes)} of {len(files)} files, codes of {codes.shape[1]} numbers: {options.out}")
+            print(write_codes(options, files, names))
             return 0
         found, stopped = find_patches(options, files)
         if found is None:

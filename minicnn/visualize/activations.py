@@ -49,11 +49,11 @@ class LayerView:
 def layer_views(net, x, layers=None):
     """Return a dict layer -> LayerView for the picture x (1, C, H, W); default all. Raises UnknownNameError, ShapeError."""
     x = one_picture("activations", net, x)
-    if isinstance(layers, str):
+    if layers is not None and (isinstance(layers, str) or not hasattr(layers, "__iter__")):
         raise SettingError(f"activations: layers is {layers!r}, expected a list of names; for one layer [{layers!r}]")
-    for layer in layers or ():
-        network("activations", net, layer)
+    layers = list(net.layers if layers is None else layers)
+    network("activations", net, *layers)
     with tape.no_grad():
         found = net.activations(x)
     return {name: LayerView(name, a.data[0].reshape(a.shape[1], *(a.shape[2:] or (1, 1))))
-            for name, a in found.items() if (layers is None or name in layers) and a.ndim in (2, 4)}
+            for name, a in found.items() if name in layers and a.ndim in (2, 4)}

@@ -11,9 +11,12 @@ from ..tensor import as_array
 
 
 def network(name, net, *layers):
-    """Return the Network, which must have layers of these names."""
+    """Return the Network, which must be in eval mode and have layers of these names."""
     if not isinstance(net, Network):
         raise SettingError(f"{name}: net is a {type(net).__name__}, expected a Network; minicnn.load(\"squeezenet1_1\") is one")
+    if not net.layers or any(layer.training for layer, _ in net.layers.values()):
+        raise SettingError(f"{name}: {net.architecture} {'is in train mode' if net.layers else 'has no layers'}, expected a "
+                           "network in eval mode, whose statistics do not change by looking; call net.eval()")
     for layer in layers:
         net.layer(layer)
     return net

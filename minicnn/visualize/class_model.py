@@ -21,6 +21,7 @@ import numpy as np
 from .. import images
 from ..checks import generator, number, whole_number
 from ..errors import SettingError
+from ..loop import last, take
 from ..tensor import Tensor
 from .backprop import objective_seed
 from .checks import finite, network, picture_size
@@ -110,10 +111,11 @@ def class_model_steps(net, unit, settings=PUBLISHED[3], *, layer=None, size=None
     layer = net.class_layer if layer is None else layer
     if layer != LOG_PROBABILITIES:
         net.layer(layer)
-    if not isinstance(settings, Settings):
-        raise SettingError(f"class_model: settings is {settings!r}, expected Settings(...), simonyan(...) or one of PUBLISHED")
+    _check_settings(settings)
     scale, low_high = to_network(net), images.pixel_range(net.preprocessing)
     low, high = (bound / scale for bound in low_high)
+    if size is not None and not isinstance(start, str) and np.shape(start)[2:] != picture_size("class_model", net, size):
+        raise SettingError(f"class_model: size is {size!r} and start has shape {np.shape(start)}; give one of them, or the same")
     x = _start(start, (1, scale.size, *picture_size("class_model", net, size)), rng)
     step = 0
     while True:
@@ -124,7 +126,7 @@ def class_model_steps(net, unit, settings=PUBLISHED[3], *, layer=None, size=None
         strengths = activation.data[0].reshape(activation.shape[1], -1)
         channel, value = unit[0] if isinstance(unit, tuple) else unit, float((seed * activation.data).sum())
         top = strengths.mean(axis=1).argmax() if not isinstance(unit, tuple) else strengths.max(axis=1).argmax()
-        yield ClassModelState(step, images.deprocess(x * scale, net.preprocessing), value, bool(top == channel), x)
+        yield ClassModelState(step, images.deprocess(x * scale, net.preprocessing), value, bool(top == channel), x.copy())
         activation.backward(seed, retain_graph=False)
         x, step = tidied(x, p.grad, settings, step), step + 1
 
@@ -144,11 +146,19 @@ def tidied(x, gradient, settings, step):
 
 def class_model(net, unit, settings=PUBLISHED[3], **more):
     """Return the ClassModelState in which the unit is strongest, of those of a whole run; `more` as in `class_model_steps`."""
-    best = None
-    for state in class_model_steps(net, unit, settings, **more):
-        best = state if best is None or state.activation > best.activation else best
-        if state.step >= settings.steps:
-            return best
+    def best_so_far(states):
+        best = None
+        for state in states:
+            best = state if best is None or state.activation > best.activation else best
+            yield best
+    _check_settings(settings)
+    return last(best_so_far(take(settings.steps, class_model_steps(net, unit, settings, **more))))
+
+
+def _check_settings(settings):
+    """Raise SettingError for what are no Settings."""
+    if not isinstance(settings, Settings):
+        raise SettingError(f"class_model: settings is {settings!r}, expected Settings(...), simonyan(...) or one of PUBLISHED")
 
 
 def _start(start, shape, rng):

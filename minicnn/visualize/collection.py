@@ -7,6 +7,7 @@ or a cluster of which a machine dies on the way (its tasks are done again elsewh
 Every worker loads the network by its name or path once, so the weights and the pictures must be within reach of all of them.
 """
 import functools
+import os
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from .. import tape
 from ..checks import whole_number
 from ..errors import ImageError, SettingError
-from ..weights import load
+from ..weights import find, load
 from .checks import pictures_of
 from .patches import averaged, merge, strongest
 
@@ -23,9 +24,9 @@ RETRIES = 5             # of a task, when the machine dies that it ran on
 
 def picture_files(folder):
     """Return the files of a folder and the folders in it, sorted, hidden ones left out. Raises ImageError if there are none."""
-    folder = Path(folder)
-    if not folder.is_dir():
+    if not isinstance(folder, (str, os.PathLike)) or folder == "" or not Path(folder).is_dir():
         raise ImageError(f"there is no folder {str(folder)!r}; give a folder of pictures")
+    folder = Path(folder)
     files = sorted(path for path in folder.rglob("*")
                    if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts))
     if not files:
@@ -89,8 +90,14 @@ def _activation(first, files, network, layer):
         return np.array(numbers), net.activations(np.concatenate(inputs), upto=layer)[layer].data
 
 
-@functools.lru_cache(maxsize=2)
 def _network(name):
+    """Return the network of a name or path, as its file is now; loaded once in each process."""
+    file = Path(find(name))
+    return _loaded(name, file.stat().st_mtime_ns, file.stat().st_size)
+
+
+@functools.lru_cache(maxsize=2)
+def _loaded(name, changed, size):
     return load(name)
 
 

@@ -18,7 +18,7 @@ from .. import ops, tape
 from ..errors import SettingError, ShapeError
 from ..nn import Add, BatchNorm2d, Concat, Conv2d, Dropout, Linear
 from ..tensor import Tensor
-from .checks import array, network, one_picture
+from .checks import finite, network, one_picture
 
 
 def deconvnet(net, x, layer, seed):
@@ -30,7 +30,7 @@ def deconvnet(net, x, layer, seed):
     data = one_picture("deconvnet", net, x)
     with tape.no_grad():
         maps = {"data": data, **{name: a.data for name, a in net.activations(data, upto=layer).items()}}
-    seed = array("deconvnet", "the seed", seed(Tensor(maps[layer])) if callable(seed) else seed)
+    seed = finite("deconvnet", "the seed", seed(Tensor(maps[layer])) if callable(seed) else seed)
     signals = {layer: seed.astype(net.dtype, copy=False)}
     if signals[layer].shape != maps[layer].shape:
         raise ShapeError(f"deconvnet: the seed has shape {signals[layer].shape}, layer {layer!r} {maps[layer].shape}")

@@ -20,10 +20,12 @@ from .. import images
 from ..checks import generator, number, whole_number
 from ..errors import SettingError
 from ..loop import last, take
+from ..ops.op import pair
 from ..optim import Adam
 from ..tensor import Tensor
 from .backprop import objective_seed
 from .checks import network, picture_size
+from .inversion import LOG_PROBABILITIES, encode
 
 COLOURS = np.array([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]])      # of photographs: grey, blue to red, ...
 COLOURS = COLOURS / np.linalg.norm(COLOURS, axis=0).max()
@@ -68,7 +70,7 @@ def transformation(size, shift=12, zoom=0.1, turn=10.0, rng=0):
     shift: up to so many pixels each way; zoom: larger or smaller by up to this part; turn: up to so many degrees. Rows that
     look beyond the picture sum to less than 1.
     """
-    rng, (height, width) = generator("transformation", rng), size
+    rng, (height, width) = generator("transformation", rng), pair("transformation", "size", size, 1)
     number("transformation", "shift", shift, at_least=0, at_most=images.MAX_SIZE)
     number("transformation", "zoom", zoom, at_least=0, at_most=0.9)
     number("transformation", "turn", turn, at_least=0, at_most=180)
@@ -98,7 +100,8 @@ def fourier_steps(net, unit, *, layer=None, size=None, lr=0.05, shift=12, zoom=0
     """
     network("fourier", net)
     layer, rng = net.class_layer if layer is None else layer, generator("fourier", rng)
-    net.layer(layer)
+    if layer != LOG_PROBABILITIES:
+        net.layer(layer)
     size, lr = picture_size("fourier", net, size, 2), number("fourier", "lr", lr, above=0)
     if len(net.preprocessing.mean) != 3:
         raise SettingError(f"fourier: {net.architecture} takes grey pictures, expected a network of colour pictures")
@@ -112,7 +115,7 @@ def fourier_steps(net, unit, *, layer=None, size=None, lr=0.05, shift=12, zoom=0
         grey = 0.5 * (1 - moving.sum(axis=1))               # what lies beyond the picture
         moved = (moving @ picture.reshape(3, -1).T + grey[:, None]).T.reshape(1, 3, *size)[:, flip]
         p = Tensor((low + (high - low) * moved).astype(net.dtype), requires_grad=True)
-        activation = net.activations(p, upto=layer)[layer]
+        activation = encode(net, p, layer)
         seed = objective_seed(activation, unit)
         shown = np.rint(255 * picture.transpose(1, 2, 0)).astype(np.uint8)
         yield FourierState(step, shown, float((seed * activation.data).sum()), z.data.copy())

@@ -66,8 +66,9 @@ def grabcut(image, seeds, iterations=6, **settings):
 def cut_out(image, mask):
     """Return the object as a picture (H, W, 4) uint8: transparent where the mask (H, W) is False."""
     image, mask = np.asarray(image), np.asarray(mask)
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or mask.shape != image.shape[:2]:
-        raise ShapeError(f"cut_out: image {image.shape} {image.dtype} and mask {mask.shape}, expected (H, W, 3) uint8 and (H, W)")
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or mask.shape != image.shape[:2] or mask.dtype != bool:
+        raise ShapeError(f"cut_out: image {image.shape} {image.dtype} and mask {mask.shape} {mask.dtype}, expected (H, W, 3) "
+                         "uint8 and (H, W) bool")
     return np.concatenate([image, np.where(mask, 255, 0).astype(np.uint8)[..., None]], axis=2)
 
 

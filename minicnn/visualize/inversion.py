@@ -114,7 +114,7 @@ def inversion_steps(net, code, layer, *, size=None, starts=1, tv_weight=None, be
         if not np.isfinite(loss):
             raise SettingError(f"inversion: the loss ran away at step {step}; give a schedule with a smaller learning rate than "
                                f"{lr}")
-        yield InversionState(step, _shown(net, x), error, loss, x)
+        yield InversionState(step, _shown(net, x), error, loss, x.copy())
         momentum = (0 if lr != before else 0.9 * momentum) - lr * sigma(x) ** 2 * gradient
         x, before = x + momentum, lr
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from ..errors import SettingError, ShapeError
 from ..jit import jit
+from .checks import array
 
 TREE, PARENT, DISTANCE, STAMP, QUEUED = range(5)
 HEAD, SISTER = range(2)
@@ -31,8 +32,11 @@ def min_cut(source, sink, edges, forward, backward):
     source, sink (n,): capacities from the source to each node and on to the sink. edges (m, 2): pairs of nodes, with the
     capacities `forward` (m,) from the first to the second and `backward` (m,). Raises ShapeError, SettingError.
     """
-    source, sink, forward, backward = (np.asarray(a, np.float64) for a in (source, sink, forward, backward))
-    edges, n = np.asarray(edges, np.int64).reshape(-1, 2), len(source)
+    source, sink, forward, backward = (array("min_cut", "the capacities", a).astype(np.float64)
+                                       for a in (source, sink, forward, backward))
+    edges, n = np.zeros((0, 2), int) if np.size(edges) == 0 else np.asarray(edges), source.size
+    if edges.shape[1:] != (2,) or edges.dtype.kind not in "iu":
+        raise ShapeError(f"min_cut: edges are {edges.dtype} {edges.shape}, expected whole numbers (m, 2), a pair of nodes each")
     if source.shape != (n,) or sink.shape != (n,) or {forward.shape, backward.shape} != {(len(edges),)}:
         raise ShapeError(f"min_cut: capacities of shapes {source.shape}, {sink.shape}, {forward.shape}, {backward.shape} for "
                          f"{len(edges)} edges, expected (n,), (n,), (m,), (m,) with m edges")

@@ -54,7 +54,7 @@ class Phase:
         whole_number("Phase", "margin", self.margin, 0)
         for name in ("step", "fidelity"):
             two_numbers("Phase", name, getattr(self, name), above=0)
-        number("Phase", "enlarge", self.enlarge, above=0, at_most=8)
+        number("Phase", "enlarge", self.enlarge, at_least=1, at_most=8)
         number("Phase", "window", self.window, at_least=0, at_most=1)
 
 
@@ -119,7 +119,7 @@ def facets(net, pictures, layer, k, rng=0):
 
 def grey_start(net, size=None, rng=0):
     """Return where an ascent starts that has no pictures: x (1, C, H, W), light grey noise of pixels N(175, 8), less the mean."""
-    size = picture_size("grey_start", net, size)
+    size = picture_size("grey_start", network("grey_start", net), size)
     pixels = generator("grey_start", rng).normal(175, 8, (1, len(net.preprocessing.mean), *size))
     mean = np.array(net.preprocessing.mean).reshape(1, -1, 1, 1) / net.preprocessing.scale
     return (pixels - mean).astype(net.dtype)
@@ -136,9 +136,10 @@ def tv_ascent_steps(net, class_index, start, phases=FROM_MEAN, rng=0):
     low, high = (bound / scale for bound in images.pixel_range(net.preprocessing))
     x, count = finite("tv_ascent", "start", start).astype(net.dtype), 0
     size = x.shape[2:]
-    if x.ndim != 4 or x.shape[:2] != (1, scale.size) or min(size) <= 2 * max(phase.margin for phase in phases):
-        raise ShapeError(f"tv_ascent: start has shape {x.shape}, expected (1, {scale.size}, H, W), larger than twice the "
-                         "phases' margins")
+    margins = 2 * max(phase.margin for phase in phases)
+    if x.ndim != 4 or x.shape[:2] != (1, scale.size) or min(size) <= margins:
+        raise ShapeError(f"tv_ascent: start has shape {x.shape}, expected (1, {scale.size}, H, W) with sides above {margins}, "
+                         "larger than twice the phases' margins")
     for phase in phases:
         if phase.enlarge != 1:
             x = _resized(x, phase.enlarge)
@@ -146,10 +147,9 @@ def tv_ascent_steps(net, class_index, start, phases=FROM_MEAN, rng=0):
             step, fidelity = (a + share * (b - a) for a, b in (phase.step, phase.fidelity))
             area = _window(x, size, phase.window, rng)
             gradient, score = _gradient(net, class_index, x[area], phase)
-            yield AscentState(count, images.deprocess(x * scale, net.preprocessing), score, x)
+            yield AscentState(count, images.deprocess(x * scale, net.preprocessing), score, x.copy())
             part = np.clip(x[area] + step * gradient / max(np.abs(gradient).mean(), 1e-30), low, high)
-            x, count = x.copy(), count + 1
-            x[area] = denoise_tv_bregman(part, fidelity)
+            x[area], count = denoise_tv_bregman(part, fidelity), count + 1
     score = _gradient(net, class_index, x[_window(x, size, 0, rng)], phases[-1])[1]
     yield AscentState(count, images.deprocess(x * scale, net.preprocessing), score, x)
 

@@ -57,6 +57,8 @@ def occlusion_steps(net, x, class_index=None, *, window=None, stride=8, fill="me
     filling = _filling(net, data, fill, rng, (height, width))
     with tape.no_grad():
         before = {"data": data, **{name: a.data for name, a in net.activations(data).items()}}
+    if before[next(reversed(net.layers))].ndim != 2:
+        raise SettingError(f"occlusion: {net.architecture} ends in maps, not in scores of classes; give it with its head")
     layer = _with_maps(net, before, layer)
     probability, maps = _measured(net, before, layer)
     class_index = int(probability[0].argmax()) if class_index is None else class_index
@@ -110,7 +112,11 @@ def occlusion(net, x, class_index=None, **settings):
 
 def pixel_map(state, values, size):
     """Spread a map over the pixels (H, W) = `size`: each pixel gets the mean of the windows that cover it, NaN if none."""
+    size = pair("pixel_map", "size", size, 1)
     total, count = np.zeros(size), np.zeros(size)
+    if np.shape(values) != (len(state.tops), len(state.lefts)):
+        raise ShapeError(f"pixel_map: the map has shape {np.shape(values)}, expected {(len(state.tops), len(state.lefts))}, a "
+                         "value for each window")
     for r, top in enumerate(state.tops):
         for c, left in enumerate(state.lefts):
             area = slice(top, top + state.window[0]), slice(left, left + state.window[1])
@@ -136,6 +142,8 @@ def _measured(net, activations, layer):
 def _filling(net, data, fill, rng, window):
     """Return the picture (C, H, W) that shows through the window; None: the mean of what the window covers."""
     low, high = pixel_range(net.preprocessing)
+    if not isinstance(fill, (str, Real)):
+        raise SettingError(f"occlusion: fill is a {type(fill).__name__}, expected a name or a grey value 0..255")
     if fill == "local":
         return None
     if fill == "mean":

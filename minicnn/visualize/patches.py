@@ -19,8 +19,9 @@ from .. import tape
 from ..checks import number, whole_number
 from ..errors import SettingError, ShapeError
 from ..loop import last
+from ..receptive_field import ReceptiveField
 from ..tensor import Tensor
-from .checks import array, network, pictures_of
+from .checks import finite, network, pictures_of
 
 
 @dataclass(frozen=True)
@@ -99,11 +100,13 @@ def cut_patch(picture, field, row, column):
 
     field: the layer's ReceptiveField for pictures of that size.
     """
-    top, left, bottom, right = box = field.box(row, column)
+    if not isinstance(field, ReceptiveField):
+        raise SettingError(f"cut_patch: field is a {type(field).__name__}, expected a layer's: receptive_fields(net)[layer]")
+    picture, (top, left, bottom, right) = np.asarray(picture), field.box(row, column)
     if np.ndim(picture) != 3 or np.shape(picture)[:2] != field.picture:
         raise ShapeError(f"cut_patch: the picture has shape {np.shape(picture)}, the field is for pictures of "
                          f"{field.picture}; give receptive_fields(net, size) the picture's size")
-    return picture[top:bottom, left:right], box
+    return picture[top:bottom, left:right], (top, left, bottom, right)
 
 
 def draw_box(picture, box, value=None):
@@ -134,9 +137,9 @@ def effective_field(net, layer, xs, channel):
     towards its border there are fewer and fewer ways from a pixel to the unit. Source: W. Luo et al., NeurIPS 2016.
     """
     network("effective_field", net, layer)
-    x = Tensor(array("effective_field", "xs", xs).astype(net.dtype, copy=False), requires_grad=True)
+    x = Tensor(finite("effective_field", "xs", xs).astype(net.dtype, copy=False), requires_grad=True)
     activation = net.activations(x, upto=layer)[layer]
-    if activation.ndim != 4:
+    if activation.ndim != 4 or activation.data.size == 0:
         raise ShapeError(f"effective_field: layer {layer!r} has shape {activation.shape}, expected maps (N, K, h, w)")
     whole_number("effective_field", f"channel of layer {layer!r}", channel, 0, activation.shape[1] - 1)
     seed = np.zeros(activation.shape, activation.dtype)

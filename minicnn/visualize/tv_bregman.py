@@ -27,7 +27,7 @@ def denoise_tv_bregman(x, weight, max_iter=100, eps=1e-3):
     The change is the root mean square over the plane.
     """
     x = np.asarray(x)
-    if x.ndim < 2 or x.dtype not in (np.float32, np.float64) or min(x.shape[-2:]) < 2:
+    if x.ndim < 2 or x.dtype not in (np.float32, np.float64) or min(x.shape[-2:]) < 2 or x.size == 0:
         raise ShapeError(f"denoise_tv_bregman: x is {x.dtype} {x.shape}, expected floats (..., H, W) of at least 2x2")
     finite("denoise_tv_bregman", "x", x)
     weight, eps = number("denoise_tv_bregman", "weight", weight, above=0), number("denoise_tv_bregman", "eps", eps, at_least=0)
