@@ -21,7 +21,8 @@ well: before the softmax nobody pushes them down. Left: with the norm alone, thi
 much. The settings of Yosinski et al. give something to look at: sparse (1, 4) or decaying fast (2) for less of a score, blurred
 between steps (3, the one of most of their figures) for as much. Colours are not natural, nothing asks for that, and contrast is
 stretched about grey. Second figure: classes of the slide by setting 3. With --full two more: settings drawn at random, as the
-four were found, and the centre bias of Nguyen et al., which steps about the middle and so gets one bird there, whole."""
+four were found, and the centre bias of Nguyen et al., whose steps are taken about the middle: a few birds there, and around them
+nothing."""
 CLASSES = {"flamingo": 130, "billiard table": 736, "pelican": 144}
 CENTRED = ("flamingo", "pelican")
 SLIDE = {"flamingo": 130, "pelican": 144, "hartebeest": 351, "billiard table": 736, "ground beetle": 302, "Indian cobra": 63,

@@ -24,7 +24,7 @@ def tiles(folder=None):
             picture = load_image(path)
             squares = shipped_squares(picture) if folder is None else [centre_crop(resize_shorter(picture, SIDE), SIDE)]
         except ImageError as error:
-            print(f"skipped {path.name}: {error}", file=sys.stderr)
+            print(f"skipped: {error}" if path.name in str(error) else f"skipped: {path.name}: {error}", file=sys.stderr)
             continue
         readable = True
         yield from ((square, number) for square in squares)

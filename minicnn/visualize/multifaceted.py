@@ -8,8 +8,9 @@ A class is many things: a shop from inside and from the street. Ascent from nois
 of one kind stays with that kind. Step 6 as in the paper's program: x <- x + s g / mean|g|, clip, denoise by total variation.
 The smoothing is strong at first and weak at the end, so that large shapes come first and details last. Once the picture is
 larger than what the network takes, a step changes a window of it only, whose place is drawn around the middle (centre bias):
-one large object there instead of many. (The program's formula for the smoothing ends at the sum of its two numbers; here it
-ends at the second.) Source: A. Nguyen, J. Yosinski and J. Clune, 2016, and their program (schedules).
+objects there, and around them nothing. (The program's formula for the smoothing ends at the sum of its two numbers; here it ends
+at the second.)
+Source: A. Nguyen, J. Yosinski and J. Clune, 2016, and their program (schedules).
 """
 from dataclasses import dataclass
 
@@ -129,7 +130,7 @@ def tv_ascent_steps(net, class_index, start, phases=FROM_MEAN, rng=0):
     """Yield an AscentState at the start and after every step, through all phases to their end: step 6.
 
     start: x (1, C, H, W), pixels less the mean, as large as the network takes; a mean of `facets`, or `grey_start`, from which
-    CENTRE_BIAS makes one large object in the middle.
+    CENTRE_BIAS makes objects in the middle.
     """
     network("tv_ascent", net)
     rng, scale, phases = generator("tv_ascent", rng), to_network(net), _phases(phases)
