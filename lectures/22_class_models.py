@@ -131,7 +131,7 @@ def check(result):
             Check("score of settings 1, 2 and 4 / of ‖I‖² alone, mean", float(np.mean(traded)), at_most=0.8),
             Check("roughness of the pictures of setting 3 / of ‖I‖² alone",
                   float(np.mean([m["roughness"] for m in third]) / np.mean([m["roughness"] for m in alone])), at_most=0.5),
-            *([Check("centre bias: part of a picture's strength in its middle quarter, least of the classes",
-                     min(m["middle"] for m in result["centred"].values()), at_least=0.5),
+            *([Check("centre bias: part of a picture's strength in its middle quarter, least of them (evenly spread: 0.25)",
+                     min(m["middle"] for m in result["centred"].values()), at_least=0.4),
                Check("centre bias: place of its class, worst of the classes",
                      max(m["place"] for m in result["centred"].values()), at_most=5)] if result["centred"] else [])]
