@@ -15,7 +15,7 @@ FORMULA = """Grad-CAM: relu(Σ_k w_k A_k), w_k the mean of ∂S_c/∂A_k        
 integrated gradients: (x - b) ∫ ∂S_c/∂x (b + t (x - b)) dt,  sums to S_c(x) - S_c(b)        guided Grad-CAM: guided · Grad-CAM"""
 LOOK_FOR = """Grad-CAM says where, coarsely; SmoothGrad and integrated gradients which pixels; guided backprop draws the finest
 lines. Then the network forgets: its weights are drawn anew from the last layer down (second figure, left to right). The gradient
-becomes another one at once, as it should: its signs have nothing to do with those before, and of its strengths remains what the
+becomes another one at once, as it should: its signs have little to do with those before, and of its strengths remains what the
 photograph itself shapes. Guided backprop still draws the cat, with a network that knows no cats. Its two masks find edges in the
 photograph; the most convincing map says the least about the network."""
 PHOTOGRAPHS = ("chelsea.jpg", "coffee.jpg")
