@@ -71,8 +71,8 @@ class Objective:
         return loss.item(), p.grad
 
 
-def neural_style_steps(net, content, style, *, size=256, content_weight=1.0, style_weight=100.0, tv_weight=1.0, layers=None,
-                       mix=None, style_scale=1.0, pooling="max", relative=True, start="content", optimizer="lbfgs", lr=5.0,
+def neural_style_steps(net, content, style, *, size=256, content_weight=1.0, style_weight=2.0, tv_weight=1.0, layers=None,
+                       mix=None, style_scale=1.0, pooling="max", relative=True, start="noise", optimizer="lbfgs", lr=5.0,
                        rng=0):
     """Yield a StyleState at the start and after every step, without end.
 

@@ -1,0 +1,83 @@
+"""Neural style: a photograph painted in the manner of another picture, more or less of it, and of two at once."""
+import numpy as np
+
+import minicnn
+from minicnn.art.neural_style import neural_style_steps, prepare
+from minicnn.loop import take
+
+from .common import IMAGES, Check, panels
+
+TITLE = "Neural Style"
+FORMULA = """L(x) = content_weight · ‖F - P‖² / ‖P‖² + style_weight · mean_l ‖G - A‖² / ‖A‖² + TV,     G = F Fᵀ / (C H W)
+F: what a layer answers to the picture, P: to the photograph;  G: its Gram matrix, A: that of the painting;  L-BFGS on x"""
+LOOK_FOR = """A Gram matrix says which features go together, and not where: so the brush strokes of the night sky, the lines of
+the wave, the streaks of the scream come in, and the photograph stays where it is. They follow its contours, for edges are
+features too. Second figure: the more the style weighs, the less is left of the person, until there is only paint. Third: two
+paintings at once, by a weighted mean of their Gram matrices. (From noise; from the photograph itself it would keep its colours
+for long.)"""
+PHOTOGRAPH, PAINTINGS = "astronaut.jpg", ("starry_night.jpg", "great_wave.jpg", "the_scream.jpg")
+WEIGHTS, MIXES = (0.3, 2, 15), (1, 0.5, 0)
+MIXED = ("starry_night.jpg", "the_scream.jpg")
+
+
+def compute(full):
+    net, size, steps = minicnn.load("squeezenet1_1"), 320 if full else 144, 250 if full else 70
+    painted = {name: run(net, name, size, steps) for name in (PAINTINGS if full else PAINTINGS[::2])}
+    weights = {weight: painted["the_scream.jpg"] if weight == 2 else run(net, "the_scream.jpg", size, steps, style_weight=weight)
+               for weight in WEIGHTS}
+    mixes = {share: run(net, MIXED, size, steps, mix=(share, 1 - share)) if 0 < share < 1 else painted[MIXED[share == 0]]
+             for share in MIXES}
+    for found in mixes.values():            # how far each is from either painting
+        found["from"] = [distance(net, name, size, found["x"]) for name in MIXED]
+    return {"painted": painted, "weights": weights, "mixes": mixes}
+
+
+def run(net, names, size, steps, **settings):
+    """Return the last state of a run, with the style part at its start."""
+    style = IMAGES / names if isinstance(names, str) else [IMAGES / name for name in names]
+    start, *_, end = take(steps, neural_style_steps(net, IMAGES / PHOTOGRAPH, style, size=size, **settings))
+    return {"picture": end.image, "style": end.style, "content": end.content, "began": start.style, "x": end.x}
+
+
+def distance(net, name, size, x):
+    """Return the style part of L for x and one painting."""
+    objective = prepare(net, IMAGES / PHOTOGRAPH, IMAGES / name, size=size, weights=(0, 1, 0))[1]
+    objective(x)
+    return objective.parts[1]
+
+
+def draw(result):
+    figures = {"neural_style": draw_painted(result["painted"])}
+    rows = {"weights": "style weight {:g}", "mixes": "{:.0%} Starry Night"}
+    for name, title in rows.items():
+        row = result[name]
+        figures[name], axes = panels(1, len(row), width=3.2, height=3.5)
+        for ax, (value, shown) in zip(axes.flat, row.items()):
+            ax.imshow(shown["picture"])
+            ax.set_title(title.format(value))
+    return figures
+
+
+def draw_painted(painted):
+    """Draw each painting over what it made of the photograph, and the photograph first."""
+    figure, axes = panels(2, 1 + len(painted), width=3.2, height=3.3)
+    axes[0, 0].set_visible(False)
+    axes[1, 0].imshow(minicnn.images.load_image(IMAGES / PHOTOGRAPH))
+    axes[1, 0].set_title("photograph")
+    for column, (name, shown) in zip(axes.T[1:], painted.items()):
+        column[0].imshow(minicnn.images.load_image(IMAGES / name))
+        column[0].set_title(name[:-4].replace("_", " "))
+        column[1].imshow(shown["picture"])
+    return figure
+
+
+def check(result):
+    content = [result["weights"][weight]["content"] for weight in WEIGHTS]
+    first, second = ([result["mixes"][share]["from"][k] for share in MIXES] for k in (0, 1))
+    return [Check("style part of the loss, end / start, largest",
+                  max(shown["style"] / shown["began"] for shown in result["painted"].values()), at_most=0.1),
+            Check("content lost, style weight 2 / 0.3 and 15 / 2, the smaller", min(np.divide(content[1:], content[:-1])),
+                  at_least=1.1),
+            Check("two paintings: distance from the first grows as it weighs less (1 = yes)", float(np.all(np.diff(first) > 0)),
+                  at_least=1),
+            Check("... and that from the second falls (1 = yes)", float(np.all(np.diff(second) < 0)), at_least=1)]
