@@ -63,17 +63,19 @@ def draw(result):
     axes[1, 1].imshow(as_picture(result["signal"], result["order"], 99.9))
     axes[1, 1].set_title("guided backprop from it")
     odds, _, names = zip(*result["classes"])
-    bars = with_ticks(axes[1, 2])
-    bars.barh(range(len(odds)), odds, color="#4c72b0")
-    bars.set_yticks(range(len(odds)), [short(name) for name in names])
-    bars.invert_yaxis()
-    bars.set_title("most probable classes")
-    layers = with_ticks(axes[1, 3])
-    layers.barh(range(len(result["dark"])), [100 * part for part in result["dark"].values()], color="#555555")
-    layers.set_yticks(range(len(result["dark"])), list(result["dark"]))
-    layers.invert_yaxis()
-    layers.set_title("dark, % of the layer")
+    draw_bars(axes[1, 2], "most probable classes, %", [short(name) for name in names], odds)
+    draw_bars(axes[1, 3], "dark, % of the layer", list(result["dark"]), list(result["dark"].values()))
     return {"activations": figure}
+
+
+def draw_bars(ax, title, names, parts):
+    """Draw a bar for each part, with its name on it."""
+    with_ticks(ax).barh(range(len(parts)), [100 * part for part in parts], color="#a9bcd9")
+    ax.set_yticks([])
+    for place, name in enumerate(names):
+        ax.text(0, place, f" {name}", va="center")
+    ax.set_ylim(len(parts) - 0.4, -0.6)
+    ax.set_title(title)
 
 
 def check(result):
