@@ -1,4 +1,4 @@
-"""Write goldens/visualize.npz: what torch says of the projections, and scikit-image of denoising by total variation.
+"""Write goldens/visualize.npz: what torch says of the projections and of style, and scikit-image of denoising and likeness.
 
     pip install torch==2.13.0 scikit-image; python tests/make_visualize_goldens.py
 """
@@ -45,8 +45,52 @@ def similar():
     return {"ssim/a": a, "ssim/b": b, "ssim": structural_similarity(a, b)}
 
 
+def styled():
+    """Return two pictures, a point between, and torch's loss of neural style there with its gradient; vgg_cifar10."""
+    import minicnn
+    import torch
+    from PIL import Image
+    from torch_nets import TorchNet
+
+    class Recording(TorchNet):
+        relu = staticmethod(torch.nn.functional.relu)
+
+        def cbr(self, number, x, **settings):
+            self.maps[number] = super().cbr(number, x, **settings)
+            return self.maps[number]
+
+        def answers(self, x):
+            self.maps = {}
+            self.vgg_cifar10(x)
+            return self.maps
+
+    def gram(a):
+        return torch.einsum("nchw,ndhw->ncd", a, a) / a[0].numel()
+
+    def part(value, target):
+        return ((value - target) ** 2).sum() / (target ** 2).sum()
+    net = minicnn.load("vgg_cifar10").astype(np.float64)
+    arrays = {**{k: p.data for k, p in net.parameters().items()}, **net.buffers()}
+    torch_net, spec = Recording({k: np.asarray(a, np.float64) for k, a in arrays.items()}), net.preprocessing
+    pictures = []
+    for name in ("astronaut.jpg", "starry_night.jpg"):
+        with Image.open(TESTS.parent / "lectures" / "images" / name) as image:
+            pictures.append(np.asarray(image.convert("RGB").resize((32, 32))))
+    inputs = [torch.tensor(net.preprocess(picture, whole=True).data.astype(np.float64)) for picture in pictures]
+    scale = torch.tensor(spec.scale / np.array(spec.std)).reshape(1, -1, 1, 1)
+    y = inputs[0] / scale + torch.tensor(np.random.default_rng(0).normal(0, 20, (1, 3, 32, 32)))
+    y.requires_grad_()
+    photograph, painting, found = (dict(torch_net.answers(x)) for x in (*inputs, y * scale))
+    style = sum(part(gram(found[k]), gram(painting[k])) for k in ("1_2", "2_2")) / 2
+    tv = ((y[..., 1:] - y[..., :-1]) ** 2).sum() + ((y[..., 1:, :] - y[..., :-1, :]) ** 2).sum()
+    loss = 3 * part(found["3_2"], photograph["3_2"]) + 5 * style + 7 * tv / (255 ** 2 * 32 * 32)
+    loss.backward()
+    return {"style/photograph": pictures[0], "style/painting": pictures[1], "style/x": y.detach().numpy(),
+            "style/loss": loss.item(), "style/gradient": y.grad.numpy()}
+
+
 def main():
-    results = {**projections(), **denoised(), **similar()}
+    results = {**projections(), **denoised(), **similar(), **styled()}
     np.savez_compressed(TESTS / "goldens" / "visualize.npz", **results)
     print(f"{len(results)} arrays")
 

@@ -7,6 +7,7 @@ import pytest
 import minicnn
 from lectures.common import ssim
 from minicnn.errors import SettingError, ShapeError
+from minicnn.art.neural_style import prepare
 from minicnn.visualize.backprop import backproject, class_seed
 from minicnn.visualize.deconvnet import deconvnet
 from minicnn.visualize.integrated_gradients import integrated_gradients
@@ -76,3 +77,13 @@ def test_denoising_keeps_edges_and_the_wrong_is_told():
 def test_structural_similarity_agrees_with_scikit_image(goldens):
     a, b = goldens["ssim/a"], goldens["ssim/b"]
     assert ssim(a, b) == pytest.approx(float(goldens["ssim"]), abs=1e-12) and 0.2 < ssim(a, b) < 0.9 and ssim(a, a) == 1
+
+
+@pytest.mark.parametrize("dtype, bar", [(np.float64, 1e-7), (np.float32, 1e-4)], ids=["float64", "float32"])
+def test_neural_style_agrees_with_torch(goldens, dtype, bar):
+    net = minicnn.load("vgg_cifar10").astype(dtype)
+    _, objective = prepare(net, goldens["style/photograph"], goldens["style/painting"], size=32, weights=(3, 5, 7),
+                           layers=(["relu3_2"], ["relu1_2", "relu2_2"]))
+    loss, gradient = objective(goldens["style/x"])
+    assert loss == pytest.approx(float(goldens["style/loss"]), rel=bar)
+    assert np.linalg.norm(gradient - goldens["style/gradient"]) <= bar * np.linalg.norm(goldens["style/gradient"])
