@@ -53,7 +53,7 @@ def styled():
     from torch_nets import TorchNet
 
     class Recording(TorchNet):
-        # Not GuidedReLU: it passes on the strides of einsum's gradient, and torch 2.13's batch norm misreads those on its way back.
+        # Not GuidedReLU: it passes on the strides of einsum's gradient, which torch 2.13's batch norm misreads on the way back.
         relu = staticmethod(torch.nn.functional.relu)
 
         def cbr(self, number, x, **settings):
