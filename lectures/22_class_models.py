@@ -4,11 +4,11 @@ from dataclasses import replace
 import numpy as np
 
 import minicnn
-from minicnn.loop import last, take
+from minicnn.loop import take
 from minicnn.visualize.backprop import as_picture
 from minicnn.visualize.class_model import PUBLISHED, class_model_steps, random_settings, simonyan
 from minicnn.visualize.filters import roughness
-from minicnn.visualize.multifaceted import CENTRE_BIAS, grey_start, tv_ascent_steps
+from minicnn.visualize.multifaceted import CENTRE_BIAS, grey_start, tv_ascent
 
 from .common import Check, panels, probability
 
@@ -58,9 +58,10 @@ def faster(settings, steps):
 def model_of(net, class_index, settings, size):
     """Return the last picture of an ascent, its score, the score at the start, the class's probability and place (1: top)."""
     start, *_, end = take(settings.steps, class_model_steps(net, class_index, settings, size=size))
+    x = net.preprocess(end.image, whole=True)
     return {"picture": as_picture(end.x[0], net.preprocessing.channel_order, 99.9), "score": end.activation,
-            "start": start.activation, "probability": probability(net, net.preprocess(end.image, whole=True), class_index),
-            "place": place(net, net.preprocess(end.image, whole=True), class_index), "roughness": float(roughness(end.x)[0])}
+            "start": start.activation, "probability": probability(net, x, class_index), "place": place(net, x, class_index),
+            "roughness": float(roughness(end.x)[0])}
 
 
 def place(net, x, class_index):
@@ -72,7 +73,7 @@ def place(net, x, class_index):
 
 def centred_of(net, class_index):
     """Return the picture of the published schedule with centre bias, the part of its strength in the middle, and the place."""
-    image = last(tv_ascent_steps(net, class_index, grey_start(net), CENTRE_BIAS)).image
+    image = tv_ascent(net, class_index, grey_start(net), CENTRE_BIAS)
     strength = np.abs(image - np.median(image, axis=(0, 1))).sum(axis=2)
     height, width = (n // 4 for n in strength.shape)
     return {"picture": image, "middle": strength[height:-height, width:-width].sum() / strength.sum(),

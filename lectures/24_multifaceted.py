@@ -8,9 +8,8 @@ import minicnn
 from minicnn.data import cifar10
 from minicnn.errors import DataError
 from minicnn.images import resize
-from minicnn.loop import last
 from minicnn.ops import softmax
-from minicnn.visualize.multifaceted import FROM_MEAN, Phase, facets, tv_ascent_steps
+from minicnn.visualize.multifaceted import FROM_MEAN, Phase, facets, tv_ascent, tv_ascent_steps
 
 from .common import Check, digits, panels, predict_class, short, ssim
 from .tiles import tiles
@@ -33,7 +32,7 @@ def compute(full, images=None):
     for digit in (DIGITS + (4, 9) if full else DIGITS):
         some = [np.repeat(picture[..., None], 3, axis=2) for picture in pictures[labels == digit]]
         found.append(of_class(net, digit, f"digit {digit}", some, "relu1", SMALL))
-    return {"classes": found + (of_cifar10() if full else [])}
+    return {"classes": found + (of_cifar10() if full else []), "own": False}
 
 
 def of_cifar10(name="horse"):
@@ -68,7 +67,7 @@ def of_class(net, number, name, pictures, layer, phases):
                         "after": states[-1].activation, "right": seen == number,
                         "nearest": [pictures[i] for i in found.nearest[k][:6]]})
     noise = np.random.default_rng(0).normal(0, 10, (len(results), 1, *found.means.shape[1:]))
-    restarts = [last(tv_ascent_steps(net, number, start, phases)).image for start in noise]
+    restarts = [tv_ascent(net, number, start, phases) for start in noise]
     return {"name": name, "map": found.embedding, "labels": found.labels, "facets": results,
             "likeness": likeness([facet["picture"] for facet in results]) / likeness(restarts)}
 
@@ -110,7 +109,7 @@ def check(result):
                        for what in ("mean", "picture"))
         own += list(np.corrcoef(means, ends)[:len(means), len(means):].argmax(axis=0) == np.arange(len(means)))
     rise = Check("rise of the score, least of the facets", min(f["after"] - f["before"] for f in every), at_least=0.5)
-    if result.get("own"):               # of other pictures than these the rest need not hold
+    if result["own"]:               # of other pictures than these the rest need not hold
         return [rise]
     return [Check("facets in which the network sees the class, part of all", float(np.mean([f["right"] for f in every])),
                   at_least=1),

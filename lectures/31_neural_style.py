@@ -27,8 +27,9 @@ def compute(full):
                for weight in WEIGHTS}
     mixes = {share: run(net, MIXED, size, steps, mix=(share, 1 - share)) if 0 < share < 1 else painted[MIXED[share == 0]]
              for share in MIXES}
-    for found in mixes.values():            # how far each is from either painting
-        found["from"] = [distance(net, name, size, found["x"]) for name in MIXED]
+    judges = [prepare(net, IMAGES / PHOTOGRAPH, IMAGES / name, size=size, weights=(0, 1, 0))[1] for name in MIXED]
+    for found in mixes.values():            # how far each is from either painting: the style part of L alone
+        found["from"] = [judge(found["x"])[0] for judge in judges]
     return {"painted": painted, "weights": weights, "mixes": mixes}
 
 
@@ -37,13 +38,6 @@ def run(net, names, size, steps, **settings):
     style = IMAGES / names if isinstance(names, str) else [IMAGES / name for name in names]
     start, *_, end = take(steps, neural_style_steps(net, IMAGES / PHOTOGRAPH, style, size=size, **settings))
     return {"picture": end.image, "style": end.style, "content": end.content, "began": start.style, "x": end.x}
-
-
-def distance(net, name, size, x):
-    """Return the style part of L for x and one painting."""
-    objective = prepare(net, IMAGES / PHOTOGRAPH, IMAGES / name, size=size, weights=(0, 1, 0))[1]
-    objective(x)
-    return objective.parts[1]
 
 
 def draw(result):

@@ -190,7 +190,7 @@ WRONG = [(row, argument, k) for row, (_, _, wrong) in ROWS.items()
 @pytest.mark.parametrize("row", ROWS)
 def test_the_right_arguments_are_taken(row):
     call, right, _ = ROWS[row]
-    run(call(**right))
+    assert run(call(**right)) is not None
 
 
 @pytest.mark.parametrize("row, argument, k", WRONG)

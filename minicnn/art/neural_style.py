@@ -11,6 +11,7 @@ The paper has 1/2 ||F - P||^2 and ||G - A||^2 / (4 N^2 M^2), and weights to bala
 takes these. Divided by what the target has, all layers of all networks come out alike and can have the same weights. Source: L.
 Gatys, A. Ecker and M. Bethge, CVPR 2016; J. Johnson's neural-style (settings; mixing; colours).
 """
+import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,26 +50,27 @@ class Objective:
     """
 
     def __init__(self, net, content, style, tv_weight, relative=True):
-        self.net, self.content, self.style, self.tv_weight, self.parts = net, content, style, tv_weight, None
-        names = list(net.layers)
-        self.upto = max([*content, *style], key=names.index)
-        self.scales = {("content", name): 1 / max(float((P ** 2).sum()), 1e-30) if relative else 0.5
-                       for name, (P, _) in content.items()}
-        self.scales |= {("style", name): 1 / max(float((A ** 2).sum()), 1e-30) if relative else 0.25
-                        for name, (A, _) in style.items()}
+        self.net, self.tv_weight, self.parts = net, tv_weight, None
+        self.upto = max([*content, *style], key=list(net.layers).index)
+        self.content, self.style = _scaled(content, relative, 1 / 2), _scaled(style, relative, 1 / 4)
 
     def __call__(self, x):
         p = Tensor(np.asarray(x, self.net.dtype), requires_grad=True)
         maps = self.net.activations(p * to_network(self.net), upto=self.upto)
-        content = sum(((maps[name] - P) ** 2).sum() * (self.scales["content", name] * weight)
-                      for name, (P, weight) in self.content.items())
-        style = sum(((ops.gram_matrix(maps[name], normalize=True) - A) ** 2).sum() * (self.scales["style", name] * weight)
+        content = sum(((maps[name] - P) ** 2).sum() * weight for name, (P, weight) in self.content.items())
+        style = sum(((ops.gram_matrix(maps[name], normalize=True) - A) ** 2).sum() * weight
                     for name, (A, weight) in self.style.items())
         smooth = ops.total_variation(p) * (self.tv_weight / (255 ** 2 * x.shape[2] * x.shape[3]))
         loss = content + style + smooth
         loss.backward(retain_graph=False)
         self.parts = tuple(value.item() if isinstance(value, Tensor) else 0.0 for value in (content, style))
         return loss.item(), p.grad
+
+
+def _scaled(targets, relative, factor):
+    """Return layer -> (target, weight) with the weights divided by what the target has, or times the paper's factor."""
+    return {name: (target, weight / max(float((target ** 2).sum()), 1e-30) if relative else weight * factor)
+            for name, (target, weight) in targets.items()}
 
 
 def neural_style_steps(net, content, style, *, size=256, content_weight=1.0, style_weight=2.0, tv_weight=1.0, layers=None,
@@ -123,7 +125,6 @@ def with_average_pooling(net):
 
     Gradients flow to all pixels then, and pictures get smoother.
     """
-    import copy
     pooled = copy.copy(net)
     pooled.layers = {name: (_averaging(layer), inputs) for name, (layer, inputs) in net.layers.items()}
     return pooled

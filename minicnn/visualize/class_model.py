@@ -25,7 +25,7 @@ from ..loop import last, take
 from ..tensor import Tensor
 from .backprop import objective_seed
 from .checks import finite, network, picture_size
-from .inversion import LOG_PROBABILITIES, encode, to_network
+from .inversion import check_layer, encode, to_network
 
 ANY = 1e8            # a learning rate that leaves the choice to `progress`
 
@@ -109,8 +109,7 @@ def class_model_steps(net, unit, settings=PUBLISHED[3], *, layer=None, size=None
     """
     network("class_model", net)
     layer = net.class_layer if layer is None else layer
-    if layer != LOG_PROBABILITIES:
-        net.layer(layer)
+    check_layer("class_model", net, layer)
     _check_settings(settings)
     scale, low_high = to_network(net), images.pixel_range(net.preprocessing)
     low, high = (bound / scale for bound in low_high)

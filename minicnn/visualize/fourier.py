@@ -25,7 +25,7 @@ from ..optim import Adam
 from ..tensor import Tensor
 from .backprop import objective_seed
 from .checks import network, picture_size
-from .inversion import LOG_PROBABILITIES, encode
+from .inversion import check_layer, encode
 
 COLOURS = np.array([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]])      # of photographs: grey, blue to red, ...
 COLOURS = COLOURS / np.linalg.norm(COLOURS, axis=0).max()
@@ -100,8 +100,7 @@ def fourier_steps(net, unit, *, layer=None, size=None, lr=0.05, shift=12, zoom=0
     """
     network("fourier", net)
     layer, rng = net.class_layer if layer is None else layer, generator("fourier", rng)
-    if layer != LOG_PROBABILITIES:
-        net.layer(layer)
+    check_layer("fourier", net, layer)
     size, lr = picture_size("fourier", net, size, 2), number("fourier", "lr", lr, above=0)
     if len(net.preprocessing.mean) != 3:
         raise SettingError(f"fourier: {net.architecture} takes grey pictures, expected a network of colour pictures")

@@ -80,6 +80,11 @@ def encode(net, x, layer):
     return net.activations(x, upto=layer)[layer]
 
 
+def check_layer(name, net, layer):
+    """Raise SettingError or UnknownNameError unless `encode` knows the layer."""
+    network(name, net, *() if layer == LOG_PROBABILITIES else (layer,))
+
+
 def to_network(net):
     """Return what pixels less the mean are multiplied by to become the network's inputs, (1, C, 1, 1)."""
     spec = net.preprocessing
@@ -99,7 +104,7 @@ def inversion_steps(net, code, layer, *, size=None, starts=1, tv_weight=None, be
     to find for the one code, each from its own noise. tv_weight: default 1, 10 or 100, by depth (`default_tv_weight`). mask:
     which numbers of the code count (1) and which do not (0): a channel's, some places'. Raises ShapeError, SettingError.
     """
-    network("inversion", net, *() if layer == LOG_PROBABILITIES else (layer,))
+    check_layer("inversion", net, layer)
     code, rng = finite("inversion", "the code", code).astype(net.dtype, copy=False), generator("inversion", rng)
     tv_weight = default_tv_weight(net, layer) if tv_weight is None else tv_weight
     objective = Objective(net, layer, code, _mask(mask, code), tv_weight, beta, alpha_weight, alpha)

@@ -10,8 +10,8 @@ Both trees are kept from path to path, which on graphs of pictures, with their s
 
 A node's row: TREE (1 source's, -1 sink's, 0 free), PARENT (the arc to it, or TERMINAL, ORPHAN, NONE), and DISTANCE to the
 terminal as it was known at time STAMP, so that orphans choose near parents; QUEUED: whether it waits to grow. Arc a leads to
-arcs[a, HEAD]; SISTER is the same arc the other way. residual: the room left in each arc. terminal: room left from the source (>
-0) or to the sink (< 0).
+arcs[a, HEAD]; SISTER is the same arc the other way. residual: the room left in each arc. terminal: room left from the source
+(> 0) or to the sink (< 0).
 """
 import numba
 import numpy as np
