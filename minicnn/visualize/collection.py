@@ -8,6 +8,7 @@ Every worker loads the network by its name or path once, so the weights and the 
 """
 import functools
 import os
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -130,12 +131,14 @@ def _client(dask):
     """Return (client, as_completed) of an address or of a client that the caller has."""
     try:
         from dask.distributed import Client, as_completed
+        from distributed.comm import get_address_host_port
     except ImportError:
         raise SettingError("collection: Dask is not installed; pip install \"minicnn[dask]\", or leave out dask") from None
     if isinstance(dask, Client):
         return dask, as_completed
     try:
-        return Client(dask, timeout=5), as_completed
+        socket.create_connection(get_address_host_port(dask), timeout=5).close()    # a Client that finds nobody leaves
+        return Client(dask, timeout=5), as_completed                                # Dask in a state where the next fails
     except (OSError, TypeError, ValueError, TimeoutError) as error:
         raise SettingError(f"collection: no Dask scheduler answers at {dask!r} ({error}); start one with `dask scheduler` and "
                            "give its address, tcp://HOST:8786") from None
