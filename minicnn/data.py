@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from .errors import DataError, ImageError, SettingError, WeightsError
-from .images import load_image, resize
+from .images import centre_crop, load_image, resize, resize_shorter
 
 IDX_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 FASHION_CLASSES = ("T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
@@ -180,6 +180,30 @@ def folder_of_pictures(folder, size):
         if label not in labels[-1:]:
             raise DataError(f"{str(folder / name)!r} holds no pictures; put some in, or remove that class")
     return Pictures(np.stack(images), np.array(labels), tuple(names))
+
+
+class PictureFiles:
+    """Unlabelled pictures of a folder, as Pictures, but read when they are asked for: the middle, size x size pixels, RGB.
+
+    `images[indices]` are (B, 3, size, size) uint8. Raises DataError where there are none or one is damaged, SettingError.
+    """
+    classes = ()
+
+    def __init__(self, files, size):
+        self.files, self.size, self.images = list(files), size, self
+        self.labels = np.zeros(len(self.files), np.int64)
+        if not isinstance(size, Integral) or size < 1:
+            raise SettingError(f"PictureFiles: size is {size!r}, expected a whole number of pixels, at least 1")
+
+    def __len__(self):
+        return len(self.files)
+
+    def __getitem__(self, which):
+        try:
+            return np.stack([centre_crop(resize_shorter(load_image(self.files[k]), self.size), self.size).transpose(2, 0, 1)
+                             for k in which])
+        except ImageError as error:
+            raise DataError(f"{error}; take it out of the folder and give the same command again") from None
 
 
 def _files(name, folder, sets):

@@ -375,6 +375,21 @@ instance_norm_case("no weight, one image, one channel, large eps", [(1, 1, 5, 3)
 instance_norm_case("weight alone, one axis of places", [(2, 3, 7), (3,), None])
 instance_norm_case("far from 0, whole numbers", [lambda rs: 1000 + rs.randint(-2, 3, (2, 2, 4, 4)), (2,), (2,)])
 
+
+
+def conditional_instance_norm_case(label, inputs, **settings):
+    def torch(T, F, x, style, weight, bias):
+        scale, shift = ((style @ table)[:, :, None, None] for table in (weight, bias))
+        return F.instance_norm(x, **settings) * scale + shift
+
+    case("conditional_instance_norm", label, inputs, torch,
+         call=lambda ops, x, style, weight, bias: ops.conditional_instance_norm(x, style, weight, bias, **settings))
+
+
+conditional_instance_norm_case("blends", [(3, 2, 4, 5), (3, 4), (4, 2), (4, 2)])
+conditional_instance_norm_case("one row for all, large eps", [(2, 3, 3, 4), (1, 2), (2, 3), (2, 3)], eps=0.5)
+conditional_instance_norm_case("one style, far from 0", [far(2, 2, 4, 4), (2, 1), (1, 2), (1, 2)])
+
 layer_norm_case("a picture", [(2, 3, 4, 5), (3, 4, 5), (3, 4, 5)], (3, 4, 5))
 layer_norm_case("the last axis, no weight", [(3, 2, 7), None, None], (7,))
 layer_norm_case("two axes, bias alone, large eps", [(2, 3, 3, 4), None, (3, 4)], (3, 4), eps=0.5)

@@ -29,14 +29,20 @@ NETS = {
     "vgg_cifar10": (1_040_618, "relu5", (1, 256)),
     "generator_cifar10": (1_135_203, "deconv3", (1, 64, 16, 16)),
     "generator_fc6": (56_097_891, "deconv9", (1, 3, 256, 256)),
+    "transform": (424_099, "res5/sum", (1, 64, 32, 32)),
+    "texture": (70_979, "joined4", (1, 40, 64, 64)),
+    "super_resolution": (99_811, "res4/sum", (1, 32, 24, 24)),
 }
+LAST = {"generator_cifar10": (1, 3, 32, 32), "transform": (1, 3, 128, 128), "texture": (1, 3, 64, 64),
+        "super_resolution": (1, 3, 96, 96)}         # of those that end in pictures
 
 
 def input_shape(net):
     """Return the shape of one input: a picture, or a code."""
     size = net.preprocessing.size
-    codes = {"generator_cifar10": 256, "generator_fc6": 4096}
-    return (1, codes[net.architecture]) if net.architecture in codes else (1, len(net.preprocessing.mean), size, size)
+    others = {"generator_cifar10": (1, 256), "generator_fc6": (1, 4096), "transform": (1, 3, 128, 128), "texture": (1, 15, 64, 64),
+              "super_resolution": (1, 3, 24, 24)}
+    return others.get(net.architecture, (1, len(net.preprocessing.mean), size, size))
 
 
 def test_every_architecture_is_in_the_table():
@@ -53,8 +59,8 @@ def test_parameter_count_and_shapes(name):
         activations = net.activations(x, upto=None if count < 5e7 else layer)
     assert activations[layer].shape == shape
     if count < 5e7:
-        assert next(reversed(activations.values())).shape == ((1, 3, 32, 32) if name == "generator_cifar10" else
-                                                              (1, 10 if net.preprocessing.size < 200 else 1000))
+        scores = 1, 10 if net.preprocessing.size < 200 else 1000
+        assert next(reversed(activations.values())).shape == LAST.get(name, scores)
 
 
 # In float32 a ReLU or a maximum that is nearly a tie may go either way, here as in torch (whose own float32 gradients are

@@ -6,7 +6,8 @@ import pytest
 
 import minicnn
 from minicnn import nn
-from minicnn.art.neural_style import LAYERS, StyleState, neural_style, neural_style_steps, prepare
+from minicnn.art.perceptual_loss import LAYERS
+from minicnn.art.neural_style import StyleState, neural_style, neural_style_steps, prepare
 from minicnn.art.neural_style import with_average_pooling, with_colours_of
 from minicnn.errors import MinicnnError, ShapeError
 from minicnn.images import Preprocessing

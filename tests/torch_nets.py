@@ -146,6 +146,51 @@ class TorchNet:
             x = F.leaky_relu(x, 0.3) if number < 9 else x
         return x
 
+    def instance(self, name, x):
+        return F.instance_norm(x, weight=self.p[f"{name}/weight"], bias=self.p[f"{name}/bias"])
+
+    def mirrored(self, name, x, stride=1):
+        around = self.p[f"{name}/weight"].shape[2] // 2
+        return self.conv(name, F.pad(x, (around,) * 4, mode="reflect"), stride=stride)
+
+    def painting(self, name, x):
+        return torch.tanh(self.mirrored(name, x)) * (150 / 127.5)
+
+    def residual(self, x, norm):
+        for block in range(1, 6 if norm == self.instance else 5):
+            name = f"res{block}"
+            y = self.relu(norm(f"{name}/norm1", self.mirrored(f"{name}/conv1", x)))
+            x = norm(f"{name}/norm2", self.mirrored(f"{name}/conv2", y)) + x
+        return x
+
+    def transform(self, x):
+        for number, stride in ((1, 1), (2, 2), (3, 2)):
+            x = self.relu(self.instance(f"norm{number}", self.mirrored(f"conv{number}", x, stride)))
+        x = self.residual(x, self.instance)
+        for number in (4, 5):
+            x = F.interpolate(x, scale_factor=2, mode="nearest")
+            x = self.relu(self.instance(f"norm{number}", self.mirrored(f"conv{number}", x)))
+        return self.painting("conv6", x)
+
+    def super_resolution(self, x):
+        y = self.residual(self.relu(self.mirrored("conv1", x)), self.norm)
+        for number in (2, 3):
+            y = self.relu(self.mirrored(f"conv{number}", F.interpolate(y, scale_factor=2, mode="nearest")))
+        return self.mirrored("detail", y) + F.interpolate(x, scale_factor=4, mode="bilinear")
+
+    def texture(self, x):
+        def block(name, y):
+            for number in (1, 2, 3):
+                y = F.leaky_relu(self.instance(f"{name}/norm{number}", self.mirrored(f"{name}/conv{number}", y)), 0.01)
+            return y
+
+        noise = [F.avg_pool2d(x[:, 3 * k:3 * k + 3], 2 ** k) * 2 ** k for k in range(5)]
+        y = block("block0", noise[4])
+        for step in (1, 2, 3, 4):
+            y = torch.cat([F.interpolate(y, scale_factor=2, mode="nearest"), block(f"fine{step}", noise[4 - step])], 1)
+            y = block(f"block{step}", y)
+        return self.painting("conv_out", y)
+
     def allcnn_imagenet(self, x):
         for number, stride, padding in ((1, 4, 0), (2, 1, 0), (3, 2, 0), (4, 1, 2), (5, 1, 0), (6, 2, 0), (7, 1, 1), (8, 1, 0),
                                         (9, 2, 0), (10, 1, 1), (11, 1, 0)):

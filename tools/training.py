@@ -27,6 +27,7 @@ from minicnn.optim import cosine
 from minicnn.training import START, TrainingStep, accuracy, load_checkpoint, save_checkpoint, training_steps
 from minicnn.weights import check_destination
 
+MINUTES = 5             # of work that a power cut may cost
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
 
 
@@ -48,6 +49,8 @@ class Recipe:
     after: object = None        # called with (train, path of the weights) at the end, for what belongs beside them
     measure: object = accuracy  # what is reported: a number of (net, pictures)
     unit: str = "{:.2%}"
+    beside: str = "accuracy"    # what the second number is that a step returns
+    command: str = ""           # that the weights' provenance names; without: tools.train_<name>
 
 
 def cifar10_parts(folder):
@@ -71,7 +74,8 @@ def main(recipe, arguments=None):
     parser.add_argument("--out", metavar="FILE", default=str(WEIGHTS / f"{recipe.name}.h5"), help="default in weights/")
     parser.add_argument("--fresh", action="store_true", help="begin anew, whatever checkpoint there is")
     given = parser.parse_args(arguments)
-    try:
+
+    def work():
         if given.epochs < 1 or given.seed < 0 or not given.lr > 0:
             raise SettingError(f"--epochs {given.epochs}, --seed {given.seed}, --lr {given.lr}: expected whole numbers from 1 "
                                "and from 0, and a number above 0")
@@ -85,21 +89,28 @@ def main(recipe, arguments=None):
             report(recipe, net, tests)
         else:
             run(replace(recipe, lr=given.lr), train, tests, given.epochs, given.seed, Path(given.out), licence, given.fresh)
+    return guarded(recipe.name, Path(given.out), work)
+
+
+def guarded(name, out, work):
+    """Do the work; return the exit status, and say in a line what went wrong, or where a stopped run goes on."""
+    try:
+        work()
         return 0
     except MinicnnError as error:
-        print(f"{recipe.name}: {error}", file=sys.stderr)
+        print(f"{name}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        checkpoint = Path(given.out).with_suffix(".checkpoint.npz")
+        checkpoint = out.with_suffix(".checkpoint.npz")
         there = f"the same command goes on from {str(checkpoint)!r}" if checkpoint.exists() else "nothing was saved"
-        print(f"{recipe.name}: stopped; {there}", file=sys.stderr)
+        print(f"{name}: stopped; {there}", file=sys.stderr)
         return 130
 
 
 def run(recipe, train, tests, epochs, seed, out, licence="", fresh=False):
     """Train to the end, from a checkpoint beside `out` if there is one, and write the weights; raises KeyboardInterrupt."""
     rng, net = np.random.default_rng(seed), minicnn.build(recipe.architecture, rng=seed, **dict(recipe.options))
-    if "classes" in net.options:
+    if {"classes", "styles"} & set(net.options):
         net.classes = train.classes
     checkpoint, optimizer = out.with_suffix(".checkpoint.npz"), recipe.optimizer(net.train(rng).parameters(), recipe.lr)
     if recipe.begin:
@@ -107,6 +118,7 @@ def run(recipe, train, tests, epochs, seed, out, licence="", fresh=False):
     take_step = recipe.take_step(rng) if recipe.take_step else TrainingStep()
     others, start = take_step.models, START
     about = {"recipe": recipe.name, "seed": seed, "epochs": epochs, "batch_size": recipe.batch_size, "pictures": len(train)}
+    about |= {"command": recipe.command} if recipe.command else {}
     if fresh:
         checkpoint.unlink(missing_ok=True)
     if checkpoint.exists():
@@ -119,11 +131,13 @@ def run(recipe, train, tests, epochs, seed, out, licence="", fresh=False):
                            schedule=schedule(recipe, epochs, per_epoch),
                            augment=recipe.augment, start=start, last_good=checkpoint, take_step=take_step)
     began = time.time()
-    _steps(steps, tqdm.tqdm(desc=recipe.name, initial=start.step, total=epochs * per_epoch, unit="step"), epochs,
+    bar = tqdm.tqdm(desc=recipe.name, initial=start.step, total=epochs * per_epoch, unit="step")
+    _steps(steps, bar, epochs, recipe.beside,
            lambda state: save_checkpoint(checkpoint, net, optimizer, rng, state, others, about))
     found = report(recipe, net, tests)
     net.provenance = {
-        "source": f"trained by python -m tools.train_{recipe.name} --epochs {epochs} --seed {seed} --lr {recipe.lr}",
+        "source": f"trained by python -m {recipe.command or f'tools.train_{recipe.name}'} --epochs {epochs} --seed {seed} "
+                  f"--lr {recipe.lr}",
         "licence": licence,
         "conversion": f"{epochs} epochs; " + "; ".join(f"{value} of the {name}" for name, value in found.items())}
     minicnn.save(net, out)
@@ -138,19 +152,20 @@ def schedule(recipe, epochs, per_epoch):
     return cosine(recipe.lr, epochs * per_epoch, int(recipe.warmup * epochs / recipe.epochs * per_epoch))
 
 
-def _steps(steps, bar, epochs, save):
-    """Run the steps to the end of the last epoch under a bar; save after each epoch, and at once after a Ctrl-C."""
+def _steps(steps, bar, epochs, beside, save):
+    """Run the steps to the end of the last epoch under a bar; save after each epoch and after MINUTES, and at once on Ctrl-C."""
     with _asked_to_stop() as asked, bar:
-        loss = right = math.nan
+        loss, right, saved = math.nan, math.nan, time.time()
         for state in steps:
             bar.update(state.step - bar.n)
             if state.step and not math.isnan(state.loss):
                 loss = state.loss if math.isnan(loss) else 0.98 * loss + 0.02 * state.loss
                 right = state.accuracy if math.isnan(right) else 0.98 * right + 0.02 * state.accuracy
-                bar.set_postfix(epoch=state.epoch, loss=f"{loss:.3f}", accuracy=f"{right:.3f}", refresh=False)
+                bar.set_postfix(epoch=state.epoch, loss=f"{loss:.3f}", **{beside: f"{right:.3f}"}, refresh=False)
             done = len(state.left) == 0 and state.step > 0
-            if asked or done:
+            if asked or done or time.time() > saved + 60 * MINUTES:
                 save(state)
+                saved = time.time()
             if asked:
                 raise KeyboardInterrupt
             if done and state.epoch >= epochs:

@@ -5,6 +5,14 @@
 
 Whatever the layer sees a little of, it is shown more of. The picture is shifted at random by up to `jitter` pixels
 before each step (a regulariser), and grown octave by octave, so that the same features appear at several sizes.
+
+With a guide, another picture, the layer is shown more of what it sees there: at each place the gradient with respect to a is the
+guide's feature column that is most like a, by the inner product. A picture too large for the memory is looked at in tiles; the
+random shift, round the borders, puts their seams elsewhere each time.
+
+In the published notebook the activations of inception_3b/5x5_reduce are those before the ReLU, for there the ReLU is a layer of
+its own, so that what is negative is made more negative; `pre_relu=True` does so with any layer. Source: A. Mordvintsev, C. Olah
+and M. Tyka 2015, their notebook.
 """
 import itertools
 from dataclasses import dataclass
@@ -12,10 +20,13 @@ from numbers import Integral
 
 import numpy as np
 
-from .. import images
+from .. import images, ops, tape
+from ..checks import generator, number, whole_number
 from ..errors import ImageError, SettingError
 from ..loop import last, take
+from ..nn import Concat, Function
 from ..tensor import Tensor
+from ..visualize.checks import network
 
 
 @dataclass(frozen=True)
@@ -33,41 +44,101 @@ def objective_L2(dst):
     return dst
 
 
-def make_step(net, src, end, *, step_size=1.5, jitter=32, clip=True, objective=objective_L2, rng):
+def objective_guide(features):
+    """Return an objective: for each place the column of `features` (1, C, H, W), a guide's, most like what is there."""
+    y = features.reshape(features.shape[1], -1)                             # (C, places of the guide)
+
+    def objective(dst):
+        columns = dst.reshape(dst.shape[1], -1)
+        return y[:, (columns.T @ y).argmax(axis=1)].reshape(dst.shape)
+    return objective
+
+
+def make_step(net, src, end, *, step_size=1.5, jitter=32, clip=True, objective=objective_L2, tile=None, rng):
     """Return (new src, loss): one gradient ascent step on `src` (1, C, H, W), the slide's make_step.
 
     The slide's network takes pixels of 0..255 less a mean; other networks scale them, so step_size, in pixel values, is
-    brought to the network's units by (high - low) / 255. `objective` maps the activations of layer `end` to the gradient
-    to send back. rng: a Generator, which moves on, or a seed.
+    brought to the network's units by (high - low) / 255. end: a layer, or a dict layer -> weight. `objective` maps the
+    activations of a layer to the gradient to send back; or a dict layer -> objective. tile: pixels of the pieces that a large
+    picture is looked at in; the shift then is up to as many. rng: a Generator, which moves on, or a seed. The loss is
+    1/2 ||a||^2 per activation.
     """
-    if not isinstance(jitter, Integral) or jitter < 0:
-        raise SettingError(f"deepdream: jitter is {jitter!r}, expected a number of pixels, 0 or more")
-    net.layer(end)
+    jitter = whole_number("deepdream", "jitter", jitter, 0)
     low, high = images.pixel_range(net.preprocessing)
-    ox, oy = np.random.default_rng(rng).integers(-jitter, jitter + 1, 2)
+    tile = None if tile is None or max(src.shape[2:]) <= tile else whole_number("deepdream", "tile", tile, 32)
+    ox, oy = generator("deepdream", rng).integers(-(tile or jitter), (tile or jitter) + 1, 2)
     src = images.jitter(src, oy, ox)                                    # apply jitter shift
 
-    x = Tensor(src, requires_grad=True)
-    dst = net.activations(x, upto=end)[end]
-    dst.backward(objective(dst.data))                                   # specify the optimization objective
-    g = x.grad
+    ends, g, loss = _ends(net, end), np.empty_like(src), np.zeros(2)
+    for rows, columns in _tiles(src.shape[2:], tile):
+        x = Tensor(np.ascontiguousarray(src[:, :, rows, columns]), requires_grad=True)
+        acts = net.activations(x, upto=max(ends, key=list(net.layers).index))
+        loss += _backward(acts, ends, objective)                        # specify the optimization objective
+        g[:, :, rows, columns] = x.grad
     # apply normalized ascent step to the input image
     src = src + step_size * (high - low) / 255 * g / max(np.abs(g).mean(), 1e-30)
 
     src = images.jitter(src, -oy, -ox)                                  # unshift image
     if clip:
         src = np.clip(src, low, high)
-    return src.astype(np.float32), 0.5 * float(np.mean(np.square(dst.data, dtype=np.float64)))
+    return src.astype(np.float32, copy=False), float(loss[0] / loss[1])
 
 
-def deepdream_steps(net, image, layer, *, octaves=1, octave_scale=1.4, steps=10, clip=True, rng, **settings):
+def _backward(acts, ends, objective):
+    """Send each layer's objective back, by its weight; return (1/2 ||a||^2, activations) of all of them."""
+    total, loss = 0, np.zeros(2)
+    for name, weight in ends.items():
+        dst = acts[name]
+        diff = (objective[name] if isinstance(objective, dict) else objective)(dst.data)        # dst.diff[:] = objective(dst)
+        total = total + (dst * (weight * diff)).sum()
+        loss += 0.5 * weight * float(np.sum(np.square(dst.data, dtype=np.float64))), dst.data.size
+    total.backward(retain_graph=False)
+    return loss
+
+
+def _ends(net, end):
+    """Return layer -> weight of a layer's name or of such a dict."""
+    ends = {end: 1.0} if not isinstance(end, dict) else end
+    if not ends:
+        raise SettingError("deepdream: there is no layer to dream with, expected a name, or a dict name -> weight")
+    for name in ends:
+        net.layer(name)
+    return {name: number("deepdream", f"the weight of layer {name!r}", weight) for name, weight in ends.items()}
+
+
+def before_relu(net, end):
+    """Return layer -> weight of what the ReLUs get that are, or feed, the layers given; layers without ReLUs stay."""
+    found = {}
+    for name, weight in _ends(net, end).items():
+        layer, inputs = net.layers[name]
+        if isinstance(layer, Concat):
+            found.update(before_relu(net, dict.fromkeys(inputs, weight)))
+        else:
+            found[inputs[0] if isinstance(layer, Function) and layer.op is ops.relu else name] = weight
+    return found
+
+
+def _tiles(size, tile):
+    """Yield (rows, columns), slices that cut a picture into equal pieces of at most tile x tile pixels; one without `tile`."""
+    cuts = [np.linspace(0, n, (-(-n // tile) if tile else 1) + 1).astype(int) for n in size]
+    for top, bottom in zip(cuts[0], cuts[0][1:]):
+        for left, right in zip(cuts[1], cuts[1][1:]):
+            yield slice(top, bottom), slice(left, right)
+
+
+def deepdream_steps(net, image, layer, *, octaves=1, octave_scale=1.4, steps=10, clip=True, pre_relu=False, guide=None, rng,
+                    **settings):
     """Slide "DeepDream": yield a DreamState at the start and after every step, without end.
 
-    With several `octaves` the first of them are smaller by octave_scale each and get `steps` steps; the last has the
-    picture's own size and goes on. The detail that an octave has dreamt up is enlarged and added to the photograph at the
-    next size; sizes are changed bilinearly (shrinking averages). `settings` are those of `make_step`.
+    layer: a name, or a dict name -> weight. With several `octaves` the first of them are smaller by octave_scale each and get
+    `steps` steps; the last has the picture's own size and goes on. The detail that an octave has dreamt up is enlarged and added
+    to the photograph at the next size; sizes are changed bilinearly (shrinking averages). pre_relu: take the activations before
+    their ReLU. guide: a picture to dream of. `settings` are those of `make_step`.
     """
-    rng = np.random.default_rng(rng)
+    network("deepdream", net)
+    rng, ends = generator("deepdream", rng), before_relu(net, layer) if pre_relu else _ends(net, layer)
+    if guide is not None:
+        settings["objective"] = guided_by(net, guide, ends)
     whole = net.preprocess(image, whole=True).data
     sizes = _octave_sizes(whole.shape[2:], octaves, octave_scale, steps)
     detail, step = 0, 0
@@ -77,10 +148,38 @@ def deepdream_steps(net, image, layer, *, octaves=1, octave_scale=1.4, steps=10,
         if octave == 0:
             yield DreamState(0, 0, _shown(net, src, clip), np.nan, src.copy())
         for _ in range(steps) if octave + 1 < octaves else itertools.count():
-            src, loss = make_step(net, src, layer, clip=clip, rng=rng, **settings)
+            src, loss = make_step(net, src, ends, clip=clip, rng=rng, **settings)
             step += 1
             yield DreamState(step, octave, _shown(net, src, clip), loss, src.copy())
         detail = src - base
+
+
+def guided_by(net, guide, end):
+    """Return layer -> objective_guide of what the layers see in a picture."""
+    with tape.no_grad():
+        acts = net.activations(net.preprocess(guide, whole=True), upto=max(end, key=list(net.layers).index))
+    return {name: objective_guide(acts[name].data) for name in end}
+
+
+def zoom_steps(net, image, layer, *, zoom=0.05, rng=0, **settings):
+    """Yield picture after picture (H, W, 3) uint8, without end: dream, go a little into the picture, dream on.
+
+    zoom: by how much each picture is enlarged around its middle, 0.05: 5 %. `settings` are those of `deepdream`.
+    """
+    zoom = number("deepdream", "zoom", zoom, above=0, at_most=1)
+    rng, picture = generator("deepdream", rng), images.load_image(image)
+    while True:
+        picture = deepdream(net, picture, layer, rng=rng, **settings)
+        yield picture
+        picture = zoomed(picture, zoom)
+
+
+def zoomed(picture, zoom):
+    """Return a picture (H, W, 3) uint8 enlarged by 1 + zoom around its middle, bilinear, of the same size as before."""
+    from PIL import Image
+    shares = [n * zoom / 2 / (1 + zoom) for n in picture.shape[:2]]
+    box = shares[1], shares[0], picture.shape[1] - shares[1], picture.shape[0] - shares[0]
+    return np.asarray(Image.fromarray(picture).resize(picture.shape[1::-1], Image.Resampling.BILINEAR, box))
 
 
 def deepdream(net, image, layer, *, octaves=4, octave_scale=1.4, steps=10, rng=0, **settings):

@@ -7,12 +7,16 @@ from .generator import generator_cifar10, generator_fc6
 from .googlenet import googlenet
 from .lenet import lenet
 from .squeezenet import squeezenet1_1
+from .super_resolution import super_resolution
+from .texture import texture
+from .transform import transform
 from .vgg import vgg16, vgg19, vgg_cifar10
 from .zfnet import zfnet
 
 _BUILDERS = {f.__name__: f for f in (squeezenet1_1, alexnet, caffenet, alexnet_torchvision, vgg16, vgg19, googlenet, zfnet, lenet,
                                      allcnn_c, allcnn_imagenet, allcnn_cifar10, convnetjs_cifar10, vgg_cifar10,
-                                     generator_cifar10, generator_fc6)}
+                                     generator_cifar10, generator_fc6, transform, texture, super_resolution)}
+_WITHOUT_SCORES = ("generator_cifar10", "generator_fc6", "texture", "super_resolution")
 NAMES = tuple(_BUILDERS)
 
 
@@ -24,15 +28,28 @@ def build(name, rng=0, **options):
     """
     if not isinstance(name, str) or name not in _BUILDERS:
         raise unknown_name("network", name, NAMES)
+    if name == "transform":
+        return _filled(_transform(options), rng)
     classes, head = options.get("classes", 1), options.get("head", True)
-    if name.startswith("generator_") and options:
+    if name in _WITHOUT_SCORES and options:
         raise SettingError(f"build: {name} has no scores, so no classes=... and no head=...; given are {options}")
     if set(options) - {"classes", "head"} or not isinstance(classes, int) or not 1 <= classes <= 1_000_000:
         raise SettingError(f"build: {name} takes classes=<number of scores, from 1> and head=False, given are {options}")
     net = _BUILDERS[name](**{k: v for k, v in options.items() if k == "classes"})
     if not head:
         _behead(net)
+    return _filled(net, rng)
+
+
+def _filled(net, rng):
     return net if rng is None else net.initialise(rng)
+
+
+def _transform(options):
+    """Return the one network that is no classifier and has options of its own."""
+    if set(options) - {"width", "norm", "styles"}:
+        raise SettingError(f"build: transform takes width=..., norm=... and styles=..., given are {options}")
+    return transform(**options)
 
 
 def _behead(net):

@@ -4,6 +4,7 @@ from .arithmetic import add, div, maximum, mul, pow, sub
 from .avg_pool2d import adaptive_avg_pool2d, avg_pool2d, global_avg_pool2d
 from .batch_norm import batch_norm
 from .concat import concat
+from .conditional_instance_norm import conditional_instance_norm
 from .conv2d import conv2d
 from .conv_transpose2d import conv_transpose2d
 from .cross_entropy import cross_entropy
@@ -28,9 +29,10 @@ from .softmax import softmax
 from .total_variation import total_variation
 
 __all__ = [
-    "abs", "adaptive_avg_pool2d", "add", "avg_pool2d", "batch_norm", "clip", "concat", "conv2d", "conv_transpose2d",
-    "cross_entropy", "div", "dropout", "exp", "flatten", "getitem", "global_avg_pool2d", "gram_matrix",
-    "group_norm", "instance_norm", "interpolate", "layer_norm", "leaky_relu", "linear", "local_response_norm",
-    "log", "log_softmax", "matmul", "max", "max_pool2d", "max_unpool2d", "maximum", "mean", "mul", "pad", "permute",
-    "pow", "relu", "reshape", "sigmoid", "softmax", "sqrt", "sub", "sum", "tanh", "total_variation",
+    "abs", "adaptive_avg_pool2d", "add", "avg_pool2d", "batch_norm", "clip", "concat", "conditional_instance_norm",
+    "conv2d", "conv_transpose2d", "cross_entropy", "div", "dropout", "exp", "flatten", "getitem",
+    "global_avg_pool2d", "gram_matrix", "group_norm", "instance_norm", "interpolate", "layer_norm", "leaky_relu",
+    "linear", "local_response_norm", "log", "log_softmax", "matmul", "max", "max_pool2d", "max_unpool2d",
+    "maximum", "mean", "mul", "pad", "permute", "pow", "relu", "reshape", "sigmoid", "softmax", "sqrt", "sub",
+    "sum", "tanh", "total_variation",
 ]

@@ -81,6 +81,7 @@ def conv2d_direct_cpu(x, w, b, out, stride, padding, dilation):
 
 
 _direct = jit(conv2d_direct_cpu)
+FEW_FILTERS = 16                # up to so many, adding up windows costs more than their products
 FROZEN_TILES, TILES = 9, 100    # from which Winograd's algorithm is the faster; measured on the layers of VGG-16 and SqueezeNet
 
 
@@ -118,7 +119,8 @@ def conv2d_forward_cpu(x, w, b, stride, padding, dilation, groups):
 def conv2d_backward_input_cpu(dout, w, x_size, stride, padding, dilation, groups):
     """dL/dx, which with a stride of 1 is a convolution as well: of dL/dy with filters turned by 180 degrees."""
     F, CG, KH, KW = w.shape
-    if groups == 1 and CG * stride[0] * stride[1] <= 2 * ROWS:         # few rows for im2col_backward_input
+    few_rows = groups == 1 and CG * stride[0] * stride[1] <= 2 * ROWS          # for im2col_backward_input
+    if few_rows and (F > FEW_FILTERS or stride != (1, 1)):
         return col2im(dout, w, x_size, stride, padding, dilation)
     around = dilation[0] * (KH - 1) - padding[0], dilation[1] * (KW - 1) - padding[1]
     if stride == (1, 1) and min(around) >= 0 and x_size == tuple(n + a - p for n, a, p in zip(dout.shape[2:], around, padding)):

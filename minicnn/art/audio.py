@@ -1,0 +1,219 @@
+"""Music: sounds as pictures of frequencies over time, and back. Slide "CNN for arts (how about music?)".
+
+    S[k, t] = sum over n of h[n] x[t hop + n - n_fft / 2] exp(-2 pi i k n / n_fft)         short-time Fourier transform, h Hann's
+    x[m] = sum_t h frames / sum_t h^2          its inverse: the sound whose transform is nearest to S (least squares)
+
+A network sees log(1 + |S|), without the phases. To get from magnitudes M to a sound again Griffin and Lim go back and forth:
+
+    S <- M exp(i angle(STFT(ISTFT(S))))        || |STFT(x)| - M || never grows
+
+Style transfer is that of pictures (perceptual_loss.py) with the frequencies as channels and time as the only axis: a Gram matrix
+says which of them sound together, not when. One convolution with random filters is enough to see timbre.
+Sources: D. Griffin and J. Lim 1984; D. Ulyanov and V. Lebedev 2016, "Audio texture synthesis and style transfer" (settings).
+"""
+import os
+from dataclasses import dataclass
+
+import numpy as np
+
+from .. import ops
+from ..checks import generator, number, whole_number
+from ..errors import SettingError, ShapeError
+from ..files import replacing
+from ..loop import last, take
+from ..nn import Conv2d, Network, ReLU
+from ..optim import lbfgs_steps
+from ..tensor import Tensor
+from ..tape import no_grad
+
+N_FFT, RATE, MOST_SECONDS = 2048, 22050, 600
+
+
+# --- sounds -----------------------------------------------------------------------------------------------------------
+def read_wav(path):
+    """Return (samples (n,) float64 in -1..1, samples per second) of a WAV file, the mean of its channels."""
+    from scipy.io import wavfile
+    try:
+        if os.path.getsize(path) > 8 * MOST_SECONDS * 48000:
+            raise ValueError(f"it is larger than {MOST_SECONDS} seconds can be")
+        rate, samples = wavfile.read(path)
+    except (OSError, ValueError, TypeError, EOFError, KeyError, IndexError, ZeroDivisionError, MemoryError) as error:
+        raise SettingError(f"read_wav: {path!r} cannot be read ({str(error)[:120]}); expected an uncompressed WAV file") from None
+    kind = samples.dtype
+    if kind.kind not in "iuf" or samples.size == 0 or rate < 1 or samples.ndim > 2:
+        raise SettingError(f"read_wav: {path!r} holds {samples.shape} samples of {kind}, expected some, whole numbers or floats")
+    samples = samples.astype(np.float64) / (1 if kind.kind == "f" else np.iinfo(kind).max) - (1 if kind.kind == "u" else 0)
+    if kind == np.uint8:
+        samples = (samples + 1) * 255 / 128 - 1
+    samples = samples.mean(axis=1) if samples.ndim == 2 else samples
+    if not np.isfinite(samples).all():
+        raise SettingError(f"read_wav: {path!r} holds samples that are no numbers; expected a sound")
+    return samples, int(rate)
+
+
+def write_wav(path, samples, rate=RATE):
+    """Write samples (n,), as of -1..1, as 16-bit WAV, whole or not at all; louder ones are made fit."""
+    from scipy.io import wavfile
+    samples = _sound("write_wav", samples)
+    loudest = max(float(np.abs(samples).max()), 1.0)
+    with replacing(os.fspath(path)) as temporary:
+        wavfile.write(temporary, whole_number("write_wav", "rate", rate, 1, 1_000_000),
+                      np.rint(samples / loudest * 32767).astype(np.int16))
+
+
+def _sound(name, samples):
+    try:
+        samples = np.asarray(samples, np.float64)
+    except (TypeError, ValueError):
+        samples = np.zeros(0)
+    if samples.ndim != 1 or samples.size == 0 or not np.isfinite(samples).all():
+        raise ShapeError(f"{name}: the sound has shape {samples.shape}, expected (n,), finite samples")
+    return samples
+
+
+# --- the transform ----------------------------------------------------------------------------------------------------
+def _window(n_fft):
+    return 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n_fft) / n_fft)
+
+
+def stft(samples, n_fft=N_FFT):
+    """Return S (n_fft / 2 + 1, frames) complex, hop n_fft / 4; around the sound there is silence, frame t is centred at t hop."""
+    samples, hop = _sound("stft", samples), _hop(n_fft)
+    padded = np.pad(samples, (n_fft // 2, n_fft // 2 + -len(samples) % hop))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[::hop]
+    return np.fft.rfft(frames * _window(n_fft), axis=1).T
+
+
+def istft(S, length):
+    """Return the sound (length,) whose transform is nearest to S (n_fft / 2 + 1, frames)."""
+    if np.ndim(S) != 2 or len(S) < 3:
+        raise ShapeError(f"istft: S has shape {np.shape(S)}, expected (n_fft / 2 + 1, frames)")
+    n_fft = 2 * (len(S) - 1)
+    hop, window = _hop(n_fft), _window(n_fft)
+    length = whole_number("istft", "length", length, 1, (np.shape(S)[1] - 1) * hop + hop)
+    frames = np.fft.irfft(np.asarray(S).T, n=n_fft, axis=1) * window
+    total, weight = np.zeros((2, (len(frames) - 1) * hop + n_fft))
+    for t, frame in enumerate(frames):
+        total[t * hop:t * hop + n_fft] += frame
+        weight[t * hop:t * hop + n_fft] += window ** 2
+    return (total / np.maximum(weight, 1e-12))[n_fft // 2:n_fft // 2 + length]
+
+
+def _hop(n_fft):
+    if whole_number("stft", "n_fft", n_fft, 4) % 4:
+        raise SettingError(f"stft: n_fft is {n_fft}, expected a multiple of 4")
+    return n_fft // 4
+
+
+@dataclass(frozen=True)
+class GriffinLimState:
+    """The sound after `step` rounds and how far |its transform| is from what was asked for, || |S| - M || / || M ||."""
+    step: int
+    samples: np.ndarray
+    error: float
+
+
+def griffin_lim_steps(magnitude, length, *, start=None, rng=0):
+    """Yield a GriffinLimState at the start and after every round, without end.
+
+    magnitude M (n_fft / 2 + 1, frames), 0 or more; length: of the sound, in samples. start: a sound that lends its phases;
+    without, they are random.
+    """
+    magnitude = np.asarray(magnitude, np.float64)
+    if magnitude.ndim != 2 or not np.isfinite(magnitude).all() or (magnitude < 0).any():
+        raise ShapeError(f"griffin_lim: magnitude has shape {magnitude.shape}, expected (n_fft / 2 + 1, frames), numbers from 0")
+    n_fft = 2 * (len(magnitude) - 1)
+    if start is None:
+        S = magnitude * np.exp(2j * np.pi * generator("griffin_lim", rng).random(magnitude.shape))
+    else:
+        S = _with_phases_of(magnitude, stft(start, n_fft))
+    step, size = 0, max(float(np.linalg.norm(magnitude)), 1e-30)
+    while True:
+        samples = istft(S, length)
+        seen = stft(samples, n_fft)
+        yield GriffinLimState(step, samples, float(np.linalg.norm(np.abs(seen) - magnitude)) / size)
+        S, step = _with_phases_of(magnitude, seen), step + 1
+
+
+def _with_phases_of(magnitude, seen):
+    if seen.shape != magnitude.shape:
+        raise ShapeError(f"griffin_lim: magnitudes {magnitude.shape}, but the sound has {seen.shape}; expected the same")
+    return magnitude * seen / np.maximum(np.abs(seen), 1e-30)
+
+
+def griffin_lim(magnitude, length, rounds=100, **settings):
+    """Return a sound (length,) with these magnitudes, as nearly as so many rounds bring it."""
+    return last(take(whole_number("griffin_lim", "rounds", rounds, 0), griffin_lim_steps(magnitude, length, **settings))).samples
+
+
+# --- style ------------------------------------------------------------------------------------------------------------
+def sound_net(filters=512, width=11, bins=N_FFT // 2 + 1, rng=0):
+    """Return a Network of one convolution over time with random filters and a ReLU; frequencies are its channels.
+
+    Its weights have the published deviation sqrt(2) sqrt(2 / ((bins + filters) width)).
+    """
+    filters, width = whole_number("sound_net", "filters", filters, 1, 8192), whole_number("sound_net", "width", width, 1, 1024)
+    net, rng = Network("sound_net"), generator("sound_net", rng)
+    net.add("conv1", Conv2d(bins, filters, (1, width)))
+    net.add("relu1", ReLU())
+    deviation = (2 * 2 / ((bins + filters) * width)) ** 0.5
+    net.set_array("conv1/weight", rng.standard_normal((filters, bins, 1, width), dtype=np.float32) * np.float32(deviation))
+    return net
+
+
+def log_magnitude(samples, n_fft=N_FFT):
+    """Return log(1 + |S|) as a network takes it, (1, n_fft / 2 + 1, 1, frames) float32."""
+    return np.log1p(np.abs(stft(samples, n_fft))).astype(np.float32)[None, :, None]
+
+
+def magnitude_of(x):
+    """Return the magnitudes (bins, frames) of what log_magnitude makes; numbers below 0 are none and count as silence."""
+    return np.expm1(np.maximum(np.asarray(x, np.float64)[0, :, 0], 0))
+
+
+@dataclass(frozen=True)
+class AudioState:
+    """log(1 + |S|) after `step` steps, `x` (1, bins, 1, frames); L, and its content and style parts before their weights."""
+    step: int
+    x: np.ndarray
+    loss: float
+    content: float
+    style: float
+
+
+def audio_style_steps(net, content, style, *, content_weight=0.02, style_weight=1.0, rng=0):
+    """Yield an AudioState at the start, faint noise, and after every step of L-BFGS, without end.
+
+        L = content_weight ||F - P||^2 / ||P||^2 + style_weight ||G - A||^2 / ||A||^2,  F, P, G, A as for pictures
+
+    content, style: sounds (n,) of the same rate. net: a sound_net.
+    """
+    content_weight, style_weight = (number("audio_style", name, value, at_least=0) for name, value in (
+        ("content_weight", content_weight), ("style_weight", style_weight)))
+    n_fft = 2 * (net.layer("conv1").parameters["weight"].shape[1] - 1)
+    start = log_magnitude(content, n_fft)
+    with no_grad():
+        P = net(start).data
+        A = ops.gram_matrix(net(log_magnitude(style, n_fft)), normalize=True).data
+    weights = content_weight / float((P ** 2).sum()), style_weight / float((A ** 2).sum())
+    parts = []
+
+    def function(x):
+        p = Tensor(np.asarray(x, np.float32), requires_grad=True)
+        F = net(p)
+        content, style = ((F - P) ** 2).sum() * weights[0], ((ops.gram_matrix(F, normalize=True) - A) ** 2).sum() * weights[1]
+        loss = content + style
+        loss.backward(retain_graph=False)
+        parts[:] = (part.item() / max(weight, 1e-30) for part, weight in zip((content, style), (content_weight, style_weight)))
+        return loss.item(), p.grad
+
+    noise = generator("audio_style", rng).standard_normal(start.shape, dtype=np.float32) * np.float32(1e-3)
+    for step, state in enumerate(lbfgs_steps(function, noise)):
+        yield AudioState(step, state.x.astype(np.float32), state.loss, *parts)
+
+
+def audio_style(content, style, *, steps=300, rounds=100, filters=512, rng=0, **settings):
+    """Return the sound of `content` with the timbre of `style`, as long as the content; settings as in `audio_style_steps`."""
+    rng = generator("audio_style", rng)
+    state = last(take(steps, audio_style_steps(sound_net(filters, rng=rng), content, style, rng=rng, **settings)))
+    return griffin_lim(magnitude_of(state.x), len(content), rounds, rng=rng)

@@ -1,0 +1,99 @@
+"""Textures: a style without a content, looked for pixel by pixel or painted from noise by a network.
+
+    texture_steps           x -> argmin L(x), from noise                                    Gatys, Ecker and Bethge 2015
+    texture_network_steps   W -> argmin of the mean over noise z of L(f_W(z))               Ulyanov et al. 2016
+    L: perceptual_loss.py with Gram matrices alone
+
+The network, once it has learnt, paints as much of its texture as one likes, in one pass, from every noise another piece.
+Slide "Fast Style Transfer" (feed-forward texture networks). Sources: L. Gatys, A. Ecker and M. Bethge, NIPS 2015; D. Ulyanov, V.
+Lebedev, A. Vedaldi and V. Lempitsky, ICML 2016.
+"""
+from dataclasses import dataclass
+
+import numpy as np
+
+from .. import images, nets, ops, tape
+from ..checks import generator, number, whole_number
+from ..errors import SettingError
+from ..nets.texture import NOISE, SCALES
+from ..optim import Adam
+from ..visualize.checks import network
+from ..visualize.inversion import to_network
+from .neural_style import StyleState, descend
+from .perceptual_loss import PerceptualLoss, between, gram_matrices, sized, weights_of_layers
+
+LEAST = 2 ** (SCALES + 2)           # pixels of a side that a texture network paints
+
+
+def texture_steps(net, painting, *, size=256, tv_weight=1.0, layers=None, scale=1.0, optimizer="lbfgs", lr=5.0, rng=0):
+    """Yield a StyleState at the start, noise, and after every step, without end; its content is 0.
+
+    size: pixels of each side. scale: that the painting's own longer side is brought to size x scale. layers: the style's, names
+    or a dict name -> weight. Raises SettingError, UnknownNameError, ImageError.
+    """
+    network("texture", net)
+    side = whole_number("texture", "size", size, 32, images.MAX_SIZE)
+    objective = _objective(net, painting, round(side * number("texture", "scale", scale, above=0)), layers, tv_weight)
+    x = generator("texture", rng).normal(0, 40, (1, 3, side, side)).astype(net.dtype)
+    for step, x, loss in descend("texture", objective, x, optimizer, lr):
+        yield StyleState(step, images.deprocess(x * to_network(net), net.preprocessing), loss, *objective.parts, x.copy())
+
+
+def _objective(net, painting, side, layers, tv_weight):
+    whole_number("texture", "size x scale", side, 32, images.MAX_SIZE)
+    names = weights_of_layers("texture", net, None if layers is None else ([], layers))[1]
+    grams = gram_matrices(net, sized(net, painting, side), names)
+    return PerceptualLoss(net, {}, {name: (grams[name], weight) for name, weight in names.items()},
+                          number("texture", "tv_weight", tv_weight, at_least=0))
+
+
+@dataclass(frozen=True)
+class TextureState:
+    """After `step` steps: L of the last batch, nan at the start. The network changes in place; `paint` shows what it does."""
+    step: int
+    loss: float
+    net: object
+
+
+def texture_network_steps(looking, painting, *, size=128, batch=2, scale=1.0, tv_weight=1.0, layers=None, lr=0.01, rng=0):
+    """Yield a TextureState at the start and after every step in which a new texture network has learnt, without end.
+
+    looking: the Network that judges. size: of the squares that it learns on, a multiple of 16. Other arguments as in
+    texture_steps. Its learning rate falls as 0.7^(step / 200), faster at first, as published.
+    """
+    network("texture", looking)
+    side = whole_number("texture", "size", size, LEAST, images.MAX_SIZE)
+    batch, rng = whole_number("texture", "batch", batch, 1), generator("texture", rng)
+    if side % 2 ** (SCALES - 1):
+        raise SettingError(f"texture: size is {side}, expected a multiple of {2 ** (SCALES - 1)}")
+    objective = _objective(looking, painting, round(side * number("texture", "scale", scale, above=0)), layers, tv_weight)
+    net = nets.build("texture", rng=rng)
+    optimizer, (w, b) = Adam(net.train().parameters(), lr=lr), between(net.preprocessing, looking.preprocessing)
+    yield TextureState(0, float("nan"), net)
+    step = 0
+    while True:
+        optimizer.lr = lr * 0.7 ** (step / 200)
+        optimizer.zero_grad()
+        loss = objective.of(ops.conv2d(net.train()(noise(batch, (side, side), rng)), w, b))
+        loss.backward(retain_graph=False)
+        optimizer.step()
+        step += 1
+        yield TextureState(step, loss.item(), net)
+
+
+def noise(count, size, rng):
+    """Return noise (count, channels, H, W) for a texture network, evenly from -1 to 1."""
+    return rng.uniform(-1, 1, (count, NOISE * SCALES, *size)).astype(np.float32)
+
+
+def paint(net, size, rng=0):
+    """Return a piece (H, W, 3) uint8 of a texture network's texture; size (height, width), at least LEAST pixels each."""
+    network("texture", net.eval())
+    if net.architecture != "texture" or np.shape(size) != (2,):
+        raise SettingError(f"texture: the network is a {net.architecture} and size {size!r}, expected a texture network and two "
+                           "numbers of pixels")
+    size = [whole_number("texture", "size", n, LEAST, images.MAX_SIZE) for n in size]
+    whole = [-(-n // 2 ** (SCALES - 1)) * 2 ** (SCALES - 1) for n in size]
+    with tape.no_grad():
+        made = net(noise(1, whole, generator("texture", rng))).data
+    return images.deprocess(made, net.preprocessing)[:size[0], :size[1]]

@@ -1,0 +1,62 @@
+"""Networks that paint in one pass (Johnson, Alahi and Fei-Fei 2016), in one style or in many (Dumoulin et al. 2017)."""
+from .. import ops
+from ..errors import SettingError
+from ..images import Preprocessing
+from ..nn import Add, BatchNorm2d, ConditionalInstanceNorm2d, Conv2d, Function, InstanceNorm2d, Network, Pad, ReLU, Upsample
+
+PIXELS = Preprocessing(size=256, resize=256, mean=(127.5,) * 3, std=(127.5,) * 3)           # -1..1
+RESIDUAL_BLOCKS = 5
+MOST = 128                  # of the first filters, and of the styles
+
+
+def transform(width=16, norm="instance", styles=1):
+    """From a picture to a painting of the same size, (N, 3, H, W), H and W multiples of 4; 424,099 parameters at width 16.
+
+    A convolution of 9, two of stride 2, five residual blocks, twice the nearest neighbour's enlargement and a convolution, and
+    one of 9 again; a norm and a ReLU after each but the last. width: filters of the first, 32 as published, 16 in the networks
+    that were released. norm: "instance", "batch", or "conditional" with so many `styles`. All convolutions see mirrored borders
+    and enlarging is no transposed convolution, for those leave frames and checkerboards. It ends in 150 tanh, pixels less 127.5.
+    """
+    if not isinstance(width, int) or not isinstance(styles, int) or not 1 <= width <= MOST or not 1 <= styles <= MOST or \
+            norm not in ("instance", "batch", "conditional") or (styles > 1 and norm != "conditional"):
+        raise SettingError(f"transform: width={width!r}, norm={norm!r}, styles={styles!r}, expected whole numbers from 1 to "
+                           f"{MOST}, and \"instance\", \"batch\" or, as several styles need it, \"conditional\"")
+    net = Network("transform", preprocessing=PIXELS, options=dict(width=width, norm=norm, styles=styles))
+    make_norm = {"instance": InstanceNorm2d, "batch": BatchNorm2d,
+                 "conditional": lambda channels: ConditionalInstanceNorm2d(styles, channels)}[norm]
+    _convolution(net, 1, 3, width, 9, 1, make_norm)
+    _convolution(net, 2, width, 2 * width, 3, 2, make_norm)
+    name = _convolution(net, 3, 2 * width, 4 * width, 3, 2, make_norm)
+    for block in range(1, RESIDUAL_BLOCKS + 1):
+        name = residual(net, f"res{block}", 4 * width, make_norm, name)
+    for number, filters in ((4, 2 * width), (5, width)):
+        net.add(f"upsample{number}", Upsample(2))
+        _convolution(net, number, 2 * filters, filters, 3, 1, make_norm)
+    net.add("pad6", Pad(4, "reflect"))
+    net.add("conv6", Conv2d(width, 3, 9))
+    net.layer("conv6").fan_in *= 400            # begins near grey: where tanh is flat nothing could be learnt
+    net.add("painted", Function(painted))
+    return net
+
+
+def painted(x):
+    """Return 150 tanh(x) in the network's units: all pixels from 0 to 255 lie in it, none of them at infinity."""
+    return ops.tanh(x) * (150 / 127.5)
+
+
+def _convolution(net, number, channels, filters, kernel, stride, make_norm):
+    net.add(f"pad{number}", Pad(kernel // 2, "reflect"))
+    net.add(f"conv{number}", Conv2d(channels, filters, kernel, stride, bias=False))
+    net.add(f"norm{number}", make_norm(filters))
+    return net.add(f"relu{number}", ReLU())
+
+
+def residual(net, name, channels, make_norm, source):
+    """Add two convolutions whose sum with what they got goes on; return that sum's name."""
+    for half in (1, 2):
+        net.add(f"{name}/pad{half}", Pad(1, "reflect"))
+        net.add(f"{name}/conv{half}", Conv2d(channels, channels, 3, bias=False))
+        net.add(f"{name}/norm{half}", make_norm(channels))
+        if half == 1:
+            net.add(f"{name}/relu1", ReLU())
+    return net.add(f"{name}/sum", Add(), [f"{name}/norm2", source])

@@ -1,0 +1,112 @@
+"""Train a network that paints in one pass: `python -m tools.train_style PAINTING.jpg --images FOLDER`.
+
+    python -m tools.train_style lectures/images/starry_night.jpg --images PHOTOGRAPHS       # writes weights/starry_night.h5
+    python -m tools.train_style A.jpg B.jpg C.jpg --out many.h5 --images PHOTOGRAPHS        # one network for three styles
+
+FOLDER holds photographs, some hundred at least, in whatever folders. The network that judges is vgg16_hed
+(`python -m tools.get_weights vgg16_hed`) or what --net names. Ctrl-C stops after the step; the same command goes on.
+"""
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+
+import minicnn
+from minicnn.art.fast_style import StyleStep
+from minicnn.data import PictureFiles, flipped, normalize
+from minicnn.errors import SettingError
+from minicnn.optim import Adam
+from minicnn.visualize.collection import picture_files
+from minicnn.weights import check_destination
+
+from .training import WEIGHTS, Recipe, guarded, run
+
+HELD_OUT = 16           # photographs that are not trained on
+
+
+def recipe(given, name):
+    """Return the Recipe of what was asked for on the command line."""
+    looking = minicnn.load(given.net)
+    weights = given.content_weight, given.style_weight, given.tv_weight
+    step = lambda rng: StyleStep(looking, given.paintings, weights=weights, style_size=given.style_size, rng=rng)     # noqa: E731
+    options = dict(width=given.width, norm=given.norm or ("conditional" if len(given.paintings) > 1 else "instance"),
+                   styles=len(given.paintings))
+    return Recipe(name=name, architecture="transform", data=None, epochs=given.epochs, batch_size=given.batch, lr=given.lr,
+                  warmup=0.05 * given.epochs, augment=flipped, options=tuple(options.items()), begin=begin(given.start),
+                  take_step=step, measure=lambda net, pictures: measured(step(np.random.default_rng(0)), net, pictures),
+                  unit="{:.4f}", optimizer=Adam, beside="style", command=command(given))
+
+
+def command(given):
+    """Return what to write to train the same network again."""
+    shown = [Path(p).name for p in given.paintings] + ["--images FOLDER"] + [
+        f"--{key.replace('_', '-')} {getattr(given, key)}"
+        for key in ("net", "style_weight", "style_size", "size", "batch", "width")]
+    return "tools.train_style " + " ".join(shown) + (f" --start {Path(given.start).name}" if given.start else "")
+
+
+def begin(path):
+    """Return what puts the weights of another network into a new one; a single style is the start of all styles."""
+    if not path:
+        return None
+    given = {name: p.data for name, p in minicnn.load(path).parameters().items()}
+
+    def fill(parameters):
+        for name, parameter in parameters.items():
+            if name not in given or given[name].size not in (parameter.size, parameter.size // len(parameter.data)):
+                raise SettingError(f"--start: {path!r} has no {name} {parameter.shape}; expected a transform network of that "
+                                   "width")
+            parameter.data[...] = given[name]
+    return fill
+
+
+def measured(step, net, pictures):
+    """Return the mean L over photographs and styles."""
+    net.eval()
+    with minicnn.no_grad():
+        styles = len(next(iter(step.grams.values())))
+        return float(np.mean([step.loss(net, normalize(pictures.images[[k]], net.preprocessing), np.array([style])).item()
+                              for k in range(len(pictures)) for style in range(styles)]))
+
+
+def main(arguments=None):
+    """Train as the command line says; return the exit status."""
+    parser = argparse.ArgumentParser(description="Train a network that paints in a style in one pass, or go on training it.")
+    parser.add_argument("paintings", nargs="+", metavar="PAINTING")
+    parser.add_argument("--images", required=True, metavar="FOLDER", help="photographs to learn on")
+    parser.add_argument("--out", metavar="FILE", help="default weights/<name of the painting>.h5")
+    parser.add_argument("--net", default="vgg16_hed", help="the network that judges, default %(default)s")
+    parser.add_argument("--start", metavar="FILE", help="a trained network to begin with, which saves most of the time")
+    parser.add_argument("--size", type=int, default=256, help="of the photographs, default %(default)s")
+    parser.add_argument("--style-size", type=int, default=384, help="of the paintings, default %(default)s")
+    parser.add_argument("--content-weight", type=float, default=1.0)
+    parser.add_argument("--style-weight", type=float, default=50.0, help="default %(default)s")
+    parser.add_argument("--tv-weight", type=float, default=1.0)
+    parser.add_argument("--width", type=int, default=16, help="filters of the first layer, default %(default)s")
+    parser.add_argument("--norm", choices=("instance", "batch", "conditional"), help="default instance")
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--epochs", type=int, default=8, help="times that all photographs are seen, default %(default)s")
+    parser.add_argument("--lr", type=float, default=2e-3)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--fresh", action="store_true", help="begin anew, whatever checkpoint there is")
+    given = parser.parse_args(arguments)
+    name = Path(given.out or given.paintings[0]).stem
+    out = Path(given.out or WEIGHTS / f"{name}.h5")
+
+    def work():
+        check_destination(out)
+        if given.epochs < 1 or given.seed < 0 or not given.lr > 0 or given.batch < 1 or given.size < 32:
+            raise SettingError("--epochs and --batch: expected whole numbers from 1, --size from 32, --seed from 0, and an --lr "
+                               "above 0")
+        files = picture_files(given.images)
+        few = max(1, min(HELD_OUT, len(files) // 10))
+        train, test = PictureFiles(files[few:] or files, given.size), PictureFiles(files[:few], given.size)
+        train.classes = tuple(Path(p).stem for p in given.paintings)
+        run(recipe(given, name), train, {"held-out photographs": test}, given.epochs, given.seed, out,
+            "weights MIT as the project", given.fresh)
+    return guarded(name, out, work)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
