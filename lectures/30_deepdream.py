@@ -1,8 +1,8 @@
-"""DeepDream with octaves and jitter."""
+"""DeepDream with octaves and jitter: of several layers, guided by another picture, before the ReLU, and a journey into it."""
 import numpy as np
 
 import minicnn
-from minicnn.art.deepdream import deepdream_steps
+from minicnn.art.deepdream import deepdream_steps, zoom_steps
 from minicnn.images import load_image, resize_shorter
 from minicnn.loop import take
 
@@ -12,31 +12,41 @@ TITLE = "DeepDream: set dx = x :)"
 FORMULA = """maximise ½‖a‖² of a layer's activations a:   dst.diff = dst.data
 x ← x + step_size / mean|g| · g,   g = ∂(½‖a‖²)/∂x,   at a random shift of the picture, octave by octave"""
 LOOK_FOR = """Any slightly detected feature is boosted and becomes more so: a feedback loop. A low layer boosts strokes and
-contours; a higher one eyes, and then whole faces of fur and feathers, wherever the brush gave it the faintest excuse."""
-PHOTOGRAPH = "starry_night.jpg"
+contours; a higher one eyes, and then whole faces of fur and feathers, wherever the brush gave it the faintest excuse. Second
+figure: two layers at once; the activations before their ReLU, so that what is negative is made more negative and nothing stays
+calm; and a dream guided by another picture, of which features are taken. The animation dreams, goes a little into the picture,
+and dreams on."""
+PHOTOGRAPH, GUIDE = "starry_night.jpg", "chelsea.jpg"
 LAYERS = ("fire3/concat", "fire6/concat", "fire8/concat")
+OTHERS = {"fire3 and fire8, 2 : 1": dict(layer={"fire3/concat": 2, "fire8/concat": 1}),
+          "fire8, before the ReLU": dict(layer="fire8/concat", pre_relu=True),
+          "fire8, guided by a cat": dict(layer="fire8/concat", guide=IMAGES / GUIDE)}
 
 
 def compute(full):
-    net = minicnn.load("squeezenet1_1")
+    net, steps = minicnn.load("squeezenet1_1"), 20 if full else 15
     picture = resize_shorter(load_image(IMAGES / PHOTOGRAPH), 400 if full else 320)
-    dreams = {}
-    for layer in LAYERS:
-        steps = 20 if full else 15
-        states = list(take(4 * steps, deepdream_steps(net, picture, layer, octaves=4, steps=steps, jitter=16, rng=0)))
-        dreams[layer] = {"image": states[-1].image, "losses": np.array([s.loss for s in states]),
-                         "octaves": np.array([s.octave for s in states])}
-    return {"photograph": picture, "dreams": dreams}
+    dreams = {layer: dream(net, picture, steps, layer=layer) for layer in LAYERS}
+    others = {name: dream(net, picture, steps, **settings) for name, settings in OTHERS.items()}
+    zoom = zoom_steps(net, resize_shorter(picture, 240), "fire8/concat", octaves=1, steps=3, jitter=16, rng=0)
+    journey = [frame for frame, _ in zip(zoom, range(100 if full else 30))]
+    return {"photograph": picture, "dreams": dreams, "others": others, "journey": journey}
+
+
+def dream(net, picture, steps, **settings):
+    states = list(take(4 * steps, deepdream_steps(net, picture, octaves=4, steps=steps, jitter=16, rng=0, **settings)))
+    return {"image": states[-1].image, "losses": np.array([s.loss for s in states]), "octaves": np.array([s.octave for s in states])}
 
 
 def draw(result):
     figure, axes = panels(2, 2, width=4.6, height=4.0)
-    axes[0, 0].imshow(result["photograph"])
-    axes[0, 0].set_title("the picture")
-    for ax, (layer, dream) in zip(axes.flat[1:], result["dreams"].items()):
-        ax.imshow(dream["image"])
-        ax.set_title(f"dreamt by {layer}")
-    return {"deepdream": figure}
+    pictures = {"the picture": result["photograph"], **{f"dreamt by {k}": v["image"] for k, v in result["dreams"].items()}}
+    other, other_axes = panels(1, 3, width=4.2, height=3.8)
+    for ax, (name, picture) in zip([*axes.flat, *other_axes.flat],
+                                   [*pictures.items(), *((k, v["image"]) for k, v in result["others"].items())]):
+        ax.imshow(picture)
+        ax.set_title(name)
+    return {"deepdream": figure, "others": other, "journey": result["journey"]}
 
 
 def check(result):

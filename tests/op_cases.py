@@ -376,7 +376,6 @@ instance_norm_case("weight alone, one axis of places", [(2, 3, 7), (3,), None])
 instance_norm_case("far from 0, whole numbers", [lambda rs: 1000 + rs.randint(-2, 3, (2, 2, 4, 4)), (2,), (2,)])
 
 
-
 def conditional_instance_norm_case(label, inputs, **settings):
     def torch(T, F, x, style, weight, bias):
         scale, shift = ((style @ table)[:, :, None, None] for table in (weight, bias))

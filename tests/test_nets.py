@@ -40,8 +40,8 @@ LAST = {"generator_cifar10": (1, 3, 32, 32), "transform": (1, 3, 128, 128), "tex
 def input_shape(net):
     """Return the shape of one input: a picture, or a code."""
     size = net.preprocessing.size
-    others = {"generator_cifar10": (1, 256), "generator_fc6": (1, 4096), "transform": (1, 3, 128, 128), "texture": (1, 15, 64, 64),
-              "super_resolution": (1, 3, 24, 24)}
+    others = {"generator_cifar10": (1, 256), "generator_fc6": (1, 4096), "transform": (1, 3, 128, 128),
+              "texture": (1, 15, 64, 64), "super_resolution": (1, 3, 24, 24)}
     return others.get(net.architecture, (1, len(net.preprocessing.mean), size, size))
 
 
