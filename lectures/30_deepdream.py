@@ -29,13 +29,14 @@ def compute(full):
     dreams = {layer: dream(net, picture, steps, layer=layer) for layer in LAYERS}
     others = {name: dream(net, picture, steps, **settings) for name, settings in OTHERS.items()}
     zoom = zoom_steps(net, resize_shorter(picture, 240), "fire8/concat", octaves=1, steps=3, jitter=16, rng=0)
-    journey = [frame for frame, _ in zip(zoom, range(100 if full else 30))]
+    journey = [frame for _, frame in zip(range(100 if full else 30), zoom)]
     return {"photograph": picture, "dreams": dreams, "others": others, "journey": journey}
 
 
 def dream(net, picture, steps, **settings):
     states = list(take(4 * steps, deepdream_steps(net, picture, octaves=4, steps=steps, jitter=16, rng=0, **settings)))
-    return {"image": states[-1].image, "losses": np.array([s.loss for s in states]), "octaves": np.array([s.octave for s in states])}
+    return {"image": states[-1].image, "losses": np.array([s.loss for s in states]),
+            "octaves": np.array([s.octave for s in states])}
 
 
 def draw(result):

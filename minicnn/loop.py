@@ -86,13 +86,39 @@ def animate(states, path, picture, milliseconds=80):
 
 
 def checkpoint(states, path, arrays, count=10):
-    """Pass the states on and write `arrays(state)`, a dict of arrays, to the .npz file `path`: states 0, count, 2 count, ..."""
+    """Pass the states on and write `arrays(state)`, a dict of arrays, to the .npz file `path`: states 0, count, 2 count, ...
+
+    The last one as well, in whatever way the run ends.
+    """
     import numpy as np
     if count < 1 or not os.access(os.path.dirname(os.path.abspath(path)), os.W_OK):
         raise SettingError(f"checkpoint: {os.fspath(path)!r} every {count} states; expected a folder that can be written "
                            "and at least 1")
-    for number, state in enumerate(states):
-        if number % count == 0:
-            with replacing(os.fspath(path)) as temporary, open(temporary, "wb") as file:
-                np.savez(file, **arrays(state))
-        yield state
+    written = state = None
+
+    def write(state):
+        with replacing(os.fspath(path)) as temporary, open(temporary, "wb") as file:
+            np.savez(file, **arrays(state))
+        return state
+    try:
+        for number, state in enumerate(states):
+            if number % count == 0:
+                written = write(state)
+            yield state
+    finally:
+        if state is not written:
+            write(state)
+
+
+def resume(path, kind):
+    """Return the state, of the dataclass `kind`, that `checkpoint(states, path, vars)` wrote last; runs take it as their `start`.
+
+    Raises SettingError if the file is damaged or of another kind of run.
+    """
+    import numpy as np
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return kind(**{name: file[name] if file[name].ndim else file[name].item() for name in file.files})
+    except Exception as error:          # whatever a damaged file leads to
+        raise SettingError(f"resume: {os.fspath(path)!r} holds no {kind.__name__} ({type(error).__name__}: {str(error)[:100]}); "
+                           "give the file of a run of this kind, or begin anew") from None

@@ -12,6 +12,7 @@ says which of them sound together, not when. One convolution with random filters
 Sources: D. Griffin and J. Lim 1984; D. Ulyanov and V. Lebedev 2016, "Audio texture synthesis and style transfer" (settings).
 """
 import os
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,8 +37,10 @@ def read_wav(path):
     try:
         if os.path.getsize(path) > 8 * MOST_SECONDS * 48000:
             raise ValueError(f"it is larger than {MOST_SECONDS} seconds can be")
-        rate, samples = wavfile.read(path)
-    except (OSError, ValueError, TypeError, EOFError, KeyError, IndexError, ZeroDivisionError, MemoryError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")             # of chunks that are no sound
+            rate, samples = wavfile.read(path)
+    except Exception as error:          # whatever a damaged file leads to
         raise SettingError(f"read_wav: {path!r} cannot be read ({str(error)[:120]}); expected an uncompressed WAV file") from None
     kind = samples.dtype
     if kind.kind not in "iuf" or samples.size == 0 or rate < 1 or samples.ndim > 2:
@@ -147,10 +150,11 @@ def griffin_lim(magnitude, length, rounds=100, **settings):
 
 
 # --- style ------------------------------------------------------------------------------------------------------------
-def sound_net(filters=512, width=11, bins=N_FFT // 2 + 1, rng=0):
+def sound_net(filters=2048, width=11, bins=N_FFT // 2 + 1, rng=0):
     """Return a Network of one convolution over time with random filters and a ReLU; frequencies are its channels.
 
-    Its weights have the published deviation sqrt(2) sqrt(2 / ((bins + filters) width)).
+    Its weights have the published deviation sqrt(2) sqrt(2 / ((bins + filters) width)); 4096 filters are published. With fewer
+    filters than frequencies some mixtures of these are seen by none, and fill with noise.
     """
     filters, width = whole_number("sound_net", "filters", filters, 1, 8192), whole_number("sound_net", "width", width, 1, 1024)
     net, rng = Network("sound_net"), generator("sound_net", rng)
@@ -181,25 +185,25 @@ class AudioState:
     style: float
 
 
-def audio_style_steps(net, content, style, *, content_weight=0.02, style_weight=1.0, rng=0):
+def audio_style_steps(net, content, style, *, content_weight=0.02, style_weight=1.0, start=None, rng=0):
     """Yield an AudioState at the start, faint noise, and after every step of L-BFGS, without end.
 
         L = content_weight ||F - P||^2 / ||P||^2 + style_weight ||G - A||^2 / ||A||^2,  F, P, G, A as for pictures
 
-    content, style: sounds (n,) of the same rate. net: a sound_net.
+    content, style: sounds (n,) of the same rate. net: a sound_net. start: the AudioState of an earlier run, to go on.
     """
     content_weight, style_weight = (number("audio_style", name, value, at_least=0) for name, value in (
         ("content_weight", content_weight), ("style_weight", style_weight)))
     n_fft = 2 * (net.layer("conv1").parameters["weight"].shape[1] - 1)
-    start = log_magnitude(content, n_fft)
+    seen = log_magnitude(content, n_fft).astype(net.dtype)
     with no_grad():
-        P = net(start).data
-        A = ops.gram_matrix(net(log_magnitude(style, n_fft)), normalize=True).data
+        P = net(seen).data
+        A = ops.gram_matrix(net(log_magnitude(style, n_fft).astype(net.dtype)), normalize=True).data
     weights = content_weight / float((P ** 2).sum()), style_weight / float((A ** 2).sum())
     parts = []
 
     def function(x):
-        p = Tensor(np.asarray(x, np.float32), requires_grad=True)
+        p = Tensor(np.asarray(x, net.dtype), requires_grad=True)
         F = net(p)
         content, style = ((F - P) ** 2).sum() * weights[0], ((ops.gram_matrix(F, normalize=True) - A) ** 2).sum() * weights[1]
         loss = content + style
@@ -207,12 +211,16 @@ def audio_style_steps(net, content, style, *, content_weight=0.02, style_weight=
         parts[:] = (part.item() / max(weight, 1e-30) for part, weight in zip((content, style), (content_weight, style_weight)))
         return loss.item(), p.grad
 
-    noise = generator("audio_style", rng).standard_normal(start.shape, dtype=np.float32) * np.float32(1e-3)
-    for step, state in enumerate(lbfgs_steps(function, noise)):
+    x = generator("audio_style", rng).standard_normal(seen.shape, dtype=np.float32) * np.float32(1e-3)
+    if start is not None:
+        x = start.x.astype(np.float32)
+        if x.shape != seen.shape:
+            raise ShapeError(f"audio_style: the run to go on with has {x.shape}, expected {seen.shape}; give the same sounds")
+    for step, state in enumerate(lbfgs_steps(function, x), start.step if start is not None else 0):
         yield AudioState(step, state.x.astype(np.float32), state.loss, *parts)
 
 
-def audio_style(content, style, *, steps=300, rounds=100, filters=512, rng=0, **settings):
+def audio_style(content, style, *, steps=300, rounds=100, filters=2048, rng=0, **settings):
     """Return the sound of `content` with the timbre of `style`, as long as the content; settings as in `audio_style_steps`."""
     rng = generator("audio_style", rng)
     state = last(take(steps, audio_style_steps(sound_net(filters, rng=rng), content, style, rng=rng, **settings)))

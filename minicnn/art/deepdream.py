@@ -127,13 +127,14 @@ def _tiles(size, tile):
 
 
 def deepdream_steps(net, image, layer, *, octaves=1, octave_scale=1.4, steps=10, clip=True, pre_relu=False, guide=None, rng,
-                    **settings):
+                    start=None, **settings):
     """Slide "DeepDream": yield a DreamState at the start and after every step, without end.
 
     layer: a name, or a dict name -> weight. With several `octaves` the first of them are smaller by octave_scale each and get
     `steps` steps; the last has the picture's own size and goes on. The detail that an octave has dreamt up is enlarged and added
     to the photograph at the next size; sizes are changed bilinearly (shrinking averages). pre_relu: take the activations before
-    their ReLU. guide: a picture to dream of. `settings` are those of `make_step`.
+    their ReLU. guide: a picture to dream of. start: the DreamState of an earlier run, to go on. `settings` are those of
+    `make_step`.
     """
     network("deepdream", net)
     rng, ends = generator("deepdream", rng), before_relu(net, layer) if pre_relu else _ends(net, layer)
@@ -141,13 +142,18 @@ def deepdream_steps(net, image, layer, *, octaves=1, octave_scale=1.4, steps=10,
         settings["objective"] = guided_by(net, guide, ends)
     whole = net.preprocess(image, whole=True).data
     sizes = _octave_sizes(whole.shape[2:], octaves, octave_scale, steps)
-    detail, step = 0, 0
-    for octave, size in enumerate(sizes):
+    if start is None:
+        src = _resize_planes(whole, sizes[0])
+        start = DreamState(0, 0, _shown(net, src, clip), np.nan, src.copy())
+    elif start.octave >= octaves or start.src.shape[2:] != sizes[start.octave]:
+        raise SettingError(f"deepdream: the run to go on with has {start.src.shape[2:]} pixels in octave {start.octave}, "
+                           f"expected one of {sizes}; give the same picture and octaves")
+    yield start
+    src, step, detail = start.src, start.step, 0
+    for octave, size in list(enumerate(sizes))[start.octave:]:
         base = _resize_planes(whole, size)
-        src = base if octave == 0 else base + _resize_planes(detail, size)
-        if octave == 0:
-            yield DreamState(0, 0, _shown(net, src, clip), np.nan, src.copy())
-        for _ in range(steps) if octave + 1 < octaves else itertools.count():
+        src = src if octave == start.octave else base + _resize_planes(detail, size)
+        for _ in range(max(0, (octave + 1) * steps - step)) if octave + 1 < octaves else itertools.count():
             src, loss = make_step(net, src, ends, clip=clip, rng=rng, **settings)
             step += 1
             yield DreamState(step, octave, _shown(net, src, clip), loss, src.copy())

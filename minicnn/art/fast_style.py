@@ -58,7 +58,7 @@ class StyleStep(TrainingStep):
 
     def loss(self, net, x, which):
         """Return L, a Tensor, of the pictures x (N, 3, H, W) painted each in the style whose number `which` (N,) says."""
-        w, b = between(net.preprocessing, self.looking.preprocessing)
+        w, b = (of.astype(net.dtype) for of in between(net.preprocessing, self.looking.preprocessing))
         seen = ops.conv2d(Tensor(x), w, b).data
         photographs = {name: (P, self.content_weight * self.content[name])
                        for name, P in answers(self.looking, seen, self.content).items()}

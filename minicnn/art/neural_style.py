@@ -40,16 +40,17 @@ def neural_style_steps(net, content, style, *, size=256, content_weight=1.0, sty
 
     content: a picture (what net.preprocess takes); style: one, or a list of them with `mix`, their weights. size: of the longer
     side, of the result and, times style_scale, of the paintings. layers: (content layers, style layers), each a list of names
-    or a dict name -> weight. pooling: "max", or "avg" as in the paper. start: "content", "noise", or a picture. optimizer:
-    "lbfgs", or "adam" with its lr in grey levels. Raises SettingError, ShapeError, UnknownNameError, ImageError.
+    or a dict name -> weight. pooling: "max", or "avg" as in the paper. start: "content", "noise", a picture, or the StyleState of
+    an earlier run, to go on. optimizer: "lbfgs", or "adam" with its lr in grey levels. Raises SettingError, ShapeError,
+    UnknownNameError, ImageError.
     """
     network("neural_style", net)
     x, objective = prepare(net, content, style, size=size, weights=(content_weight, style_weight, tv_weight), layers=layers,
                            mix=mix, style_scale=style_scale, pooling=pooling, relative=relative)
-    x = _start(net, start, x, generator("neural_style", rng))
+    x, done = _start(net, start, x, generator("neural_style", rng)), start.step if isinstance(start, StyleState) else 0
     for step, x, loss in descend("neural_style", objective, x, optimizer, lr):
         found = [part / max(weight, 1e-30) for part, weight in zip(objective.parts, (content_weight, style_weight))]
-        yield StyleState(step, images.deprocess(x * to_network(net), net.preprocessing), loss, *found, x.copy())
+        yield StyleState(done + step, images.deprocess(x * to_network(net), net.preprocessing), loss, *found, x.copy())
 
 
 def neural_style(net, content, style, steps=200, **settings):
@@ -110,6 +111,11 @@ def _shares(mix, count):
 
 def _start(net, start, x, rng):
     """Return where the picture starts, like the photograph x."""
+    if isinstance(start, StyleState):
+        if np.shape(start.x) != x.shape:
+            raise ShapeError(f"neural_style: the run to go on with has pictures {np.shape(start.x)}, expected {x.shape}; give "
+                             "the same photograph and size")
+        return np.asarray(start.x, x.dtype)
     if isinstance(start, str) and start in ("content", "noise"):
         return x.copy() if start == "content" else rng.normal(0, 40, x.shape).astype(x.dtype)
     picture = images.load_image(start)

@@ -14,7 +14,7 @@ import numpy as np
 
 from .. import images, nets, ops, tape
 from ..checks import generator, number, whole_number
-from ..errors import SettingError
+from ..errors import SettingError, ShapeError
 from ..nets.texture import NOISE, SCALES
 from ..optim import Adam
 from ..visualize.checks import network
@@ -25,18 +25,23 @@ from .perceptual_loss import PerceptualLoss, between, gram_matrices, sized, weig
 LEAST = 2 ** (SCALES + 2)           # pixels of a side that a texture network paints
 
 
-def texture_steps(net, painting, *, size=256, tv_weight=1.0, layers=None, scale=1.0, optimizer="lbfgs", lr=5.0, rng=0):
+def texture_steps(net, painting, *, size=256, tv_weight=1.0, layers=None, scale=1.0, optimizer="lbfgs", lr=5.0, start=None,
+                  rng=0):
     """Yield a StyleState at the start, noise, and after every step, without end; its content is 0.
 
     size: pixels of each side. scale: that the painting's own longer side is brought to size x scale. layers: the style's, names
-    or a dict name -> weight. Raises SettingError, UnknownNameError, ImageError.
+    or a dict name -> weight. start: the StyleState of an earlier run, to go on. Raises SettingError,
+    UnknownNameError, ImageError.
     """
     network("texture", net)
     side = whole_number("texture", "size", size, 32, images.MAX_SIZE)
     objective = _objective(net, painting, round(side * number("texture", "scale", scale, above=0)), layers, tv_weight)
     x = generator("texture", rng).normal(0, 40, (1, 3, side, side)).astype(net.dtype)
+    if start is not None and start.x.shape != x.shape:
+        raise ShapeError(f"texture: the run to go on with has {start.x.shape}, expected {x.shape}; give the same size")
+    done, x = (0, x) if start is None else (start.step, start.x.astype(x.dtype))
     for step, x, loss in descend("texture", objective, x, optimizer, lr):
-        yield StyleState(step, images.deprocess(x * to_network(net), net.preprocessing), loss, *objective.parts, x.copy())
+        yield StyleState(done + step, images.deprocess(x * to_network(net), net.preprocessing), loss, *objective.parts, x.copy())
 
 
 def _objective(net, painting, side, layers, tv_weight):

@@ -1,0 +1,161 @@
+"""Paint from the command line: `python -m tools.paint {dream,style,fast,texture,sound} ...`, the techniques of minicnn/art.
+
+    python -m tools.paint dream PICTURE --layer fire8/concat --out dream.png --animation dream.gif
+    python -m tools.paint style PHOTOGRAPH PAINTING [PAINTING ...] --size 512 --colours --out style.png
+    python -m tools.paint fast PHOTOGRAPH --style starry_night --out fast.png
+    python -m tools.paint texture PAINTING --out texture.png
+    python -m tools.paint sound CONTENT.wav STYLE.wav --out sound.wav
+
+Ctrl-C writes what there is. Beside it lies OUT.run.npz, from which the same command with --resume goes on.
+"""
+import argparse
+import sys
+from pathlib import Path
+
+import minicnn
+from minicnn import images, loop
+from minicnn.art import audio, deepdream, neural_style
+from minicnn.art.fast_style import stylize
+from minicnn.art.texture import texture_steps
+from minicnn.errors import MinicnnError, SettingError
+
+EVERY = 10          # steps between two checkpoints, and between two pictures of an animation
+
+
+def watched(steps, states, given):
+    """Return the last of so many states, or the one that Ctrl-C left; show progress, keep checkpoints and the animation."""
+    states = loop.checkpoint(loop.take(steps, states), given.out + ".run.npz", vars, EVERY)
+    states = loop.progress(states, steps + 1, lambda state: f"loss {state.loss:.4g}")
+    kept = []
+
+    def noting():
+        for state in states:
+            kept[:] = [state]
+            yield state
+    try:
+        last = loop.last(loop.animate(loop.every(EVERY, noting()), given.animation, lambda state: state.image)
+                         if given.animation else noting())
+    except loop.Interrupted as stopped:
+        print(f"stopped; --resume goes on from {given.out}.run.npz", file=sys.stderr)
+        last = stopped.state
+    return kept[0] if kept else last
+
+
+def started(given, kind, otherwise=None):
+    """Return the state with which --resume goes on."""
+    return loop.resume(given.out + ".run.npz", kind) if given.resume else otherwise
+
+
+def dream(given):
+    layer = dict.fromkeys(given.layer, 1.0)
+    picture = shrunk(given.picture, given.size)
+    states = deepdream.deepdream_steps(minicnn.load(given.net), picture, layer, octaves=given.octaves, steps=given.steps,
+                                       jitter=given.jitter, pre_relu=given.pre_relu, guide=given.guide, tile=given.tile,
+                                       start=started(given, deepdream.DreamState), rng=given.seed)
+    save(given, watched(given.octaves * given.steps, states, given).image)
+
+
+def style(given):
+    settings = dict(size=given.size, style_weight=given.style_weight, mix=given.mix, style_scale=given.style_scale,
+                    optimizer=given.optimizer, start=started(given, neural_style.StyleState, given.start), rng=given.seed)
+    states = neural_style.neural_style_steps(minicnn.load(given.net), given.picture, given.paintings, **settings)
+    made = watched(given.steps, states, given).image
+    save(given, neural_style.with_colours_of(made, images.resize(images.load_image(given.picture), made.shape[:2]))
+         if given.colours else made)
+
+
+def fast(given):
+    weights = given.weights or None
+    save(given, stylize(minicnn.load(given.style), given.picture, style=weights if weights else given.which, size=given.size))
+
+
+def texture(given):
+    start = started(given, neural_style.StyleState)
+    states = texture_steps(minicnn.load(given.net), given.picture, size=given.size, start=start, rng=given.seed)
+    save(given, watched(given.steps, states, given).image)
+
+
+def sound(given):
+    (content, rate), (other, other_rate) = audio.read_wav(given.picture), audio.read_wav(given.paintings[0])
+    if rate != other_rate:
+        raise SettingError(f"sound: the clips have {rate} and {other_rate} samples a second, expected the same; convert one")
+    given.animation = None
+    state = watched(given.steps, audio.audio_style_steps(audio.sound_net(rng=given.seed), content, other, rng=given.seed,
+                                                         start=started(given, audio.AudioState)), given)
+    audio.write_wav(given.out, audio.griffin_lim(audio.magnitude_of(state.x), len(content), rng=given.seed), rate)
+
+
+def shrunk(picture, size):
+    """Return a picture whose longer side is `size`, or as it is without."""
+    picture = images.load_image(picture)
+    scale = size / max(picture.shape[:2]) if size else 1
+    return picture if scale == 1 else images.resize(picture, [max(1, round(n * scale)) for n in picture.shape[:2]])
+
+
+def save(given, picture):
+    images.save_image(given.out, picture)
+    print(f"{given.out}: {picture.shape[1]} x {picture.shape[0]}")
+
+
+def parser():
+    """Return the ArgumentParser of all five commands."""
+    top = argparse.ArgumentParser(description="Dreams, styles, textures and sounds.")
+    commands = top.add_subparsers(dest="command", required=True)
+    for work, first, steps in ((dream, "PICTURE", 10), (style, "PHOTOGRAPH", 200), (fast, "PHOTOGRAPH", 0),
+                               (texture, "PAINTING", 200), (sound, "CONTENT.wav", 200)):
+        command = commands.add_parser(work.__name__)
+        command.set_defaults(work=work, animation=None)
+        command.add_argument("picture", metavar=first)
+        if work in (style, sound):
+            command.add_argument("paintings", nargs="+" if work is style else 1,
+                                 metavar="PAINTING" if work is style else "STYLE.wav")
+        command.add_argument("--out", default=f"{work.__name__}.{'wav' if work is sound else 'png'}", help="default %(default)s")
+        if work is not sound:
+            command.add_argument("--size", type=int, default=None if work in (dream, fast) else 256, help="of the longer side")
+        if work is fast:
+            command.add_argument("--style", default="starry_night", help="a transform network, default %(default)s")
+            command.add_argument("--which", help="of a network of several styles: the name of one")
+            command.add_argument("--weights", type=float, nargs="+", help="... or how much of each")
+            continue
+        command.add_argument("--steps", type=int, default=steps, help="default %(default)s" + " an octave" * (work is dream))
+        command.add_argument("--seed", type=int, default=0)
+        command.add_argument("--resume", action="store_true", help="go on where the same command was stopped")
+        if work is not sound:
+            command.add_argument("--net", default="squeezenet1_1", help="default %(default)s")
+            command.add_argument("--animation", metavar="FILE.gif", help=f"a picture of every {EVERY} steps")
+        extra_options(command, work)
+    return top
+
+
+def extra_options(command, work):
+    if work is dream:
+        command.add_argument("--layer", nargs="+", default=["fire8/concat"], help="default %(default)s")
+        command.add_argument("--octaves", type=int, default=4)
+        command.add_argument("--jitter", type=int, default=16, help="pixels, default %(default)s")
+        command.add_argument("--pre-relu", action="store_true", help="dream with the activations before their ReLU")
+        command.add_argument("--guide", metavar="PICTURE", help="what to dream of")
+        command.add_argument("--tile", type=int, default=768, help="pixels of pieces of large pictures, default %(default)s")
+    if work is style:
+        command.add_argument("--style-weight", type=float, default=2.0, help="default %(default)s")
+        command.add_argument("--style-scale", type=float, default=1.0, help="size of the strokes, default %(default)s")
+        command.add_argument("--mix", type=float, nargs="+", help="how much of each painting")
+        command.add_argument("--start", default="noise", help="noise, content or a picture, default %(default)s")
+        command.add_argument("--optimizer", default="lbfgs", help="lbfgs or adam")
+        command.add_argument("--colours", action="store_true", help="keep the photograph's colours")
+
+
+def main(arguments=None):
+    """Do what the command line says; return the exit status."""
+    given = parser().parse_args(arguments)
+    try:
+        if not Path(given.out).absolute().parent.is_dir():
+            raise SettingError(f"--out {given.out!r}: there is no such folder; make it first")
+        given.work(given)
+        return 0
+    except MinicnnError as error:
+        print(f"paint: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
