@@ -6,6 +6,7 @@ import sys
 import time
 from pathlib import Path
 
+from minicnn.art.audio import write_wav
 from minicnn.errors import MinicnnError, SettingError, unknown_name
 from minicnn.files import replacing
 from minicnn.loop import animate, last
@@ -35,10 +36,13 @@ def takes_images(name):
 
 
 def save_picture(picture, stem):
-    """Write a figure as stem.png, or a list of frames (H, W, 3) uint8 as the animation stem.gif; return the path."""
-    path = stem.with_name(stem.name + (".gif" if isinstance(picture, list) else ".png"))
-    if isinstance(picture, list):
+    """Write a figure as stem.png, a list of frames (H, W, 3) uint8 as stem.gif, (samples, rate) as stem.wav; return the path."""
+    ending = {list: ".gif", tuple: ".wav"}.get(type(picture), ".png")
+    path = stem.with_name(stem.name + ending)
+    if ending == ".gif":
         last(animate(picture, path, lambda frame: frame))
+    elif ending == ".wav":
+        write_wav(path, *picture)
     else:
         with replacing(path) as temporary:
             picture.savefig(temporary)

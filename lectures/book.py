@@ -49,7 +49,8 @@ def write(folder, sections, heading):
 
 
 def _section(s):
-    pictures = "".join(f'<p><a href="{p}"><img src="{p}" alt="{_text(s.title)}: {_text(Path(p).stem)}"></a></p>\n'
+    pictures = "".join(f'<p>{_text(Path(p).stem)}<br><audio controls src="{p}"></audio></p>\n' if p.endswith(".wav") else
+                       f'<p><a href="{p}"><img src="{p}" alt="{_text(s.title)}: {_text(Path(p).stem)}"></a></p>\n'
                        for p in s.pictures)
     rows = "".join(f'<tr><td class="{_mark(c)}">{_mark(c).upper()}</td><td>{_text(c.what)}</td>'
                    f"<td>{c.value:.4g}</td><td>{_text(c.bar)}</td></tr>\n" for c in s.checks)

@@ -10,6 +10,7 @@ from minicnn.errors import DataError, UnknownNameError
 
 IMAGES = Path(__file__).parent / "images"
 DATA = Path(__file__).parent / "data"
+AUDIO = Path(__file__).parent / "audio"
 
 
 @dataclass(frozen=True)

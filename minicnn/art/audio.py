@@ -8,7 +8,8 @@ A network sees log(1 + |S|), without the phases. To get from magnitudes M to a s
     S <- M exp(i angle(STFT(ISTFT(S))))        || |STFT(x)| - M || never grows
 
 Style transfer is that of pictures (perceptual_loss.py) with the frequencies as channels and time as the only axis: a Gram matrix
-says which of them sound together, not when. One convolution with random filters is enough to see timbre.
+says which of them sound together, not when. One convolution with random filters is enough to see timbre. A dream is that of
+deepdream.py, with the spectrogram taken for a photograph.
 Sources: D. Griffin and J. Lim 1984; D. Ulyanov and V. Lebedev 2016, "Audio texture synthesis and style transfer" (settings).
 """
 import os
@@ -26,6 +27,7 @@ from ..nn import Conv2d, Network, ReLU
 from ..optim import lbfgs_steps
 from ..tensor import Tensor
 from ..tape import no_grad
+from .deepdream import deepdream
 
 N_FFT, RATE, MOST_SECONDS = 2048, 22050, 600
 
@@ -225,3 +227,28 @@ def audio_style(content, style, *, steps=300, rounds=100, filters=2048, rng=0, *
     rng = generator("audio_style", rng)
     state = last(take(steps, audio_style_steps(sound_net(filters, rng=rng), content, style, rng=rng, **settings)))
     return griffin_lim(magnitude_of(state.x), len(content), rounds, rng=rng)
+
+
+# --- dreams -----------------------------------------------------------------------------------------------------------
+def picture_of(samples, n_fft=N_FFT // 2):
+    """Return (the spectrogram as a grey picture (H, W, 3) uint8, high notes above; log(1 + |S|) of its white)."""
+    x = np.log1p(np.abs(stft(samples, n_fft)))
+    white = max(float(x.max()), 1e-12)
+    return np.repeat(np.rint(x[::-1, :, None] / white * 255).astype(np.uint8), 3, axis=2), white
+
+
+def sound_of(picture, white, length, *, start=None, rounds=100, rng=0):
+    """Return the sound (length,) of a picture as picture_of makes them, the mean of its colours; start lends its phases."""
+    magnitude = np.expm1(np.asarray(picture, np.float64).mean(axis=2)[::-1] / 255 * white)
+    return griffin_lim(magnitude, length, rounds, start=start, rng=rng)
+
+
+def dream_of_sound(net, samples, layer, *, rounds=100, rng=0, **settings):
+    """Return (the sound (n,), its spectrogram (H, W, 3) uint8) of what a network of photographs sees in a spectrogram.
+
+    settings: those of deepdream. Notes become strokes and beats become edges, and are made more so.
+    """
+    samples = _sound("dream_of_sound", samples)
+    picture, white = picture_of(samples)
+    dreamt = deepdream(net, picture, layer, rng=rng, **settings)
+    return sound_of(dreamt, white, len(samples), start=samples, rounds=rounds), dreamt
