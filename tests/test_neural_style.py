@@ -7,7 +7,7 @@ import pytest
 import minicnn
 from minicnn import nn
 from minicnn.art.perceptual_loss import LAYERS
-from minicnn.art.neural_style import StyleState, neural_style, neural_style_steps, prepare
+from minicnn.art.neural_style import StyleState, coarse_to_fine_steps, neural_style, neural_style_steps, prepare
 from minicnn.art.neural_style import with_average_pooling, with_colours_of
 from minicnn.errors import MinicnnError, ShapeError
 from minicnn.images import Preprocessing
@@ -133,3 +133,13 @@ def test_wrong_input_is_told(net, change, says):
     arguments = {"net": net, "content": PHOTOGRAPH, "style": PAINTING, "size": 32, "layers": TWO, **change}
     with pytest.raises(MinicnnError, match=says):
         next(neural_style_steps(arguments.pop("net"), arguments.pop("content"), arguments.pop("style"), **arguments))
+
+
+def test_coarse_to_fine_goes_from_size_to_size(net):
+    states = list(take(7, coarse_to_fine_steps(net, PHOTOGRAPH, PAINTING, size=80, stages=2, steps=4, layers=TWO)))
+    assert [max(state.image.shape) for state in states] == [40] * 5 + [80] * 3
+    assert [state.step for state in states] == [0, 1, 2, 3, 4, 4, 5, 6]
+    noise = next(neural_style_steps(net, PHOTOGRAPH, PAINTING, size=80, layers=TWO))
+    assert states[5].loss < noise.loss                     # the small picture is a better start than noise
+    with pytest.raises(MinicnnError, match="stages"):
+        next(coarse_to_fine_steps(net, PHOTOGRAPH, PAINTING, stages=0))

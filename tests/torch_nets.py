@@ -153,9 +153,6 @@ class TorchNet:
         around = self.p[f"{name}/weight"].shape[2] // 2
         return self.conv(name, F.pad(x, (around,) * 4, mode="reflect"), stride=stride)
 
-    def painting(self, name, x):
-        return torch.tanh(self.mirrored(name, x)) * (150 / 127.5)
-
     def residual(self, x, norm):
         for block in range(1, 6 if norm == self.instance else 5):
             name = f"res{block}"
@@ -170,7 +167,7 @@ class TorchNet:
         for number in (4, 5):
             x = F.interpolate(x, scale_factor=2, mode="nearest")
             x = self.relu(self.instance(f"norm{number}", self.mirrored(f"conv{number}", x)))
-        return self.painting("conv6", x)
+        return self.mirrored("conv6", x)
 
     def super_resolution(self, x):
         y = self.residual(self.relu(self.mirrored("conv1", x)), self.norm)
@@ -189,7 +186,7 @@ class TorchNet:
         for step in (1, 2, 3, 4):
             y = torch.cat([F.interpolate(y, scale_factor=2, mode="nearest"), block(f"fine{step}", noise[4 - step])], 1)
             y = block(f"block{step}", y)
-        return self.painting("conv_out", y)
+        return self.mirrored("conv_out", y)
 
     def allcnn_imagenet(self, x):
         for number, stride, padding in ((1, 4, 0), (2, 1, 0), (3, 2, 0), (4, 1, 2), (5, 1, 0), (6, 2, 0), (7, 1, 1), (8, 1, 0),

@@ -58,15 +58,19 @@ def dream(given):
 def style(given):
     settings = dict(size=given.size, style_weight=given.style_weight, mix=given.mix, style_scale=given.style_scale,
                     optimizer=given.optimizer, start=started(given, neural_style.StyleState, given.start), rng=given.seed)
-    states = neural_style.neural_style_steps(minicnn.load(given.net), given.picture, given.paintings, **settings)
-    made = watched(given.steps, states, given).image
+    if given.stages > 1 and given.resume:
+        raise SettingError("style: --resume goes on at one size; give it without --stages")
+    if given.stages > 1:
+        settings |= dict(stages=given.stages, steps=given.steps)
+    run = neural_style.coarse_to_fine_steps if given.stages > 1 else neural_style.neural_style_steps
+    states = run(minicnn.load(given.net), given.picture, given.paintings, **settings)
+    made = watched(given.steps * given.stages, states, given).image
     save(given, neural_style.with_colours_of(made, images.resize(images.load_image(given.picture), made.shape[:2]))
          if given.colours else made)
 
 
 def fast(given):
-    weights = given.weights or None
-    save(given, stylize(minicnn.load(given.style), given.picture, style=weights if weights else given.which, size=given.size))
+    save(given, stylize(minicnn.load(given.style), given.picture, style=given.weights or given.which, size=given.size))
 
 
 def texture(given):
@@ -140,6 +144,7 @@ def extra_options(command, work):
         command.add_argument("--style-scale", type=float, default=1.0, help="size of the strokes, default %(default)s")
         command.add_argument("--mix", type=float, nargs="+", help="how much of each painting")
         command.add_argument("--start", default="noise", help="noise, content or a picture, default %(default)s")
+        command.add_argument("--stages", type=int, default=1, help="sizes, each twice the one before, that are painted in turn")
         command.add_argument("--optimizer", default="lbfgs", help="lbfgs or adam")
         command.add_argument("--colours", action="store_true", help="keep the photograph's colours")
 

@@ -6,7 +6,7 @@ Gatys, A. Ecker and M. Bethge, CVPR 2016; J. Johnson's neural-style (settings; m
 """
 import copy
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -57,6 +57,22 @@ def neural_style(net, content, style, steps=200, **settings):
     """Return the picture (H, W, 3) uint8 after so many steps; settings as in `neural_style_steps`."""
     whole_number("neural_style", "steps", steps, 0)
     return last(take(steps, neural_style_steps(net, content, style, **settings))).image
+
+
+def coarse_to_fine_steps(net, content, style, *, size=512, stages=2, steps=150, start="noise", **settings):
+    """Yield the StyleStates of a run on a small picture, then of one from its result, enlarged to twice the size, and so on.
+
+    A network sees so many pixels across and no more: strokes laid when the picture is small become broad ones, and the large
+    picture only adds the fine ones. steps: of each of the `stages` but the last, which has the whole `size` and goes on without
+    end. Other arguments as in neural_style_steps.
+    """
+    size, stages = (whole_number("neural_style", name, value, 1) for name, value in (("size", size), ("stages", stages)))
+    steps, done = whole_number("neural_style", "steps", steps, 0), 0
+    for stage in range(stages):
+        states = neural_style_steps(net, content, style, size=round(size / 2 ** (stages - 1 - stage)), start=start, **settings)
+        for state in states if stage + 1 == stages else take(steps, states):
+            yield replace(state, step=done + state.step)
+        done, start = done + steps, state.image
 
 
 def prepare(net, content, style, *, size, weights, layers=None, mix=None, style_scale=1.0, pooling="max", relative=True):

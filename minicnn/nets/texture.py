@@ -1,7 +1,7 @@
 """A network that paints a texture from noise in one pass (Ulyanov et al. 2016)."""
 from .. import ops
 from ..nn import Concat, Conv2d, Function, InstanceNorm2d, LeakyReLU, Network, Pad, Upsample
-from .transform import PIXELS, painted
+from .transform import PIXELS
 
 SCALES, NOISE, FILTERS = 5, 3, 8            # sizes of noise, channels of each, filters for each that has come in
 
@@ -25,7 +25,6 @@ def texture():
         name = _block(net, f"block{step}", f"joined{step}", channels, channels)
     net.add("conv_out", Conv2d(channels, 3, 1))
     net.layer("conv_out").fan_in *= 400
-    net.add("painted", Function(painted))
     return net
 
 

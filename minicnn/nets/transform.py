@@ -1,8 +1,7 @@
 """Networks that paint in one pass (Johnson, Alahi and Fei-Fei 2016), in one style or in many (Dumoulin et al. 2017)."""
-from .. import ops
 from ..errors import SettingError
 from ..images import Preprocessing
-from ..nn import Add, BatchNorm2d, ConditionalInstanceNorm2d, Conv2d, Function, InstanceNorm2d, Network, Pad, ReLU, Upsample
+from ..nn import Add, BatchNorm2d, ConditionalInstanceNorm2d, Conv2d, InstanceNorm2d, Network, Pad, ReLU, Upsample
 
 PIXELS = Preprocessing(size=256, resize=256, mean=(127.5,) * 3, std=(127.5,) * 3)           # -1..1
 RESIDUAL_BLOCKS = 5
@@ -15,7 +14,8 @@ def transform(width=16, norm="instance", styles=1):
     A convolution of 9, two of stride 2, five residual blocks, twice the nearest neighbour's enlargement and a convolution, and
     one of 9 again; a norm and a ReLU after each but the last. width: filters of the first, 32 as published, 16 in the networks
     that were released. norm: "instance", "batch", or "conditional" with so many `styles`. All convolutions see mirrored borders
-    and enlarging is no transposed convolution, for those leave frames and checkerboards. It ends in 150 tanh, pixels less 127.5.
+    and enlarging is no transposed convolution, for those leave frames and checkerboards. The published network ends in 150 tanh;
+    where that is flat nothing is learnt any more, and black spots stay for good. This one ends in the convolution.
     """
     if not isinstance(width, int) or not isinstance(styles, int) or not 1 <= width <= MOST or not 1 <= styles <= MOST or \
             norm not in ("instance", "batch", "conditional") or (styles > 1 and norm != "conditional"):
@@ -34,14 +34,8 @@ def transform(width=16, norm="instance", styles=1):
         _convolution(net, number, 2 * filters, filters, 3, 1, make_norm)
     net.add("pad6", Pad(4, "reflect"))
     net.add("conv6", Conv2d(width, 3, 9))
-    net.layer("conv6").fan_in *= 400            # begins near grey: where tanh is flat nothing could be learnt
-    net.add("painted", Function(painted))
+    net.layer("conv6").fan_in *= 400            # begins near grey
     return net
-
-
-def painted(x):
-    """Return 150 tanh(x) in the network's units: all pixels from 0 to 255 lie in it, none of them at infinity."""
-    return ops.tanh(x) * (150 / 127.5)
 
 
 def _convolution(net, number, channels, filters, kernel, stride, make_norm):

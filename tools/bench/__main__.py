@@ -1,4 +1,4 @@
-"""python -m tools.bench [ops] [nets] [train] [memory] [startup] [tsne] [--peers] [--json FILE]
+"""python -m tools.bench [ops] [nets] [train] [style] [memory] [startup] [tsne] [--peers] [--json FILE]
 
 Each contender has a process of its own, so that no one's threads or memory are in another's way. For each case all of them
 get the same input and weights; their outputs must agree; then they run in turn, round after round, and the medians count.
@@ -24,7 +24,7 @@ from minicnn.files import replacing
 ROOT = Path(__file__).resolve().parent.parent.parent
 PEERS = {"PyTorch": ("torch",), "ONNX Runtime": ("onnxruntime", "onnx")}
 STARTUP = "SqueezeNet's first scores, import included"
-SUITES = ("ops", "nets", "train", "memory", "startup", "tsne")
+SUITES = ("ops", "nets", "train", "style", "memory", "startup", "tsne")
 SCORES, GRADIENTS = 1e-4, 1e-2      # largest error of scores by their largest; error of a gradient by its length: see `_agree`
 
 
@@ -132,7 +132,7 @@ def startup(threads):
 def records(arguments, names, folder):
     """Yield the record of each case asked for."""
     from . import cases, tsne
-    made = {"ops": cases.ops_cases, "nets": cases.nets_cases, "train": cases.train_cases}
+    made = {"ops": cases.ops_cases, "nets": cases.nets_cases, "train": cases.train_cases, "style": cases.style_cases}
     for suite in arguments.suites:
         if suite == "startup":
             if arguments.only in STARTUP:

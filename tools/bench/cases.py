@@ -6,6 +6,7 @@ settings. The peers get these steps and the same weights, and run them with func
 import numpy as np
 
 import minicnn
+from minicnn.art.perceptual_loss import LAYERS
 from minicnn.ops.op import Op
 
 from .steps import Case, Step
@@ -90,6 +91,21 @@ def nets_cases(folder, names=("vgg16", "alexnet", "alexnet_torchvision", "squeez
         for backward in (False, True):
             label = f"{name} {'forward + backward to image' if backward else 'forward'}"
             yield Case("nets", label, steps, weights, shape, backward)
+
+
+def style_cases(folder):
+    """Yield one pass of the network that paints, and neural style's loss with its gradient, as the paper has it for VGG."""
+    painter = minicnn.build("transform", rng=0)
+    shape = (1, 3, 512, 512)
+    yield Case("style", "transform, one pass, 512 x 512", record(painter, np.zeros(shape, np.float32)), _saved(painter, folder),
+               shape, scale=.5)
+    net, shape, (content, style) = minicnn.build("vgg16", rng=0, head=False), (1, 3, 256, 256), LAYERS["vgg16"]
+    numbers = {name: str(k) for k, name in enumerate(net.layers)}
+    for name in list(net.layers)[list(net.layers).index(style[-1]) + 1:]:
+        del net.layers[name]
+    layers = tuple(tuple((name, numbers[name]) for name in of) for of in (content, style))
+    yield Case("style", "neural style, VGG-16, loss and gradient, 256 x 256", record(net, np.zeros(shape, np.float32)),
+               _saved(net, folder), shape, backward=True, style=layers)
 
 
 def train_cases(folder, batches=(64,)):

@@ -3,6 +3,7 @@ import numpy as np
 
 import minicnn
 from minicnn import Tensor, ops
+from minicnn.art.perceptual_loss import PerceptualLoss, answers, gram_matrices
 from minicnn.ops.frozen import freeze
 from minicnn.ops.op import Op
 
@@ -22,6 +23,8 @@ class Contender:
             weights = {name: Tensor(np.array(archive[name]) if case.train else freeze(archive[name]), requires_grad=case.train)
                        for name in names}
         steps = plan(case.steps)
+        if case.style:
+            return self.style(case, weights, x)
         if case.train:
             return lambda: self.train(steps, weights, x, labels)
         return lambda: self.run(steps, weights, x, seed if case.backward else None)
@@ -43,6 +46,22 @@ class Contender:
         out = self.forward(steps, weights, x)
         out.backward(seed, retain_graph=False)
         return [out.data, x.grad]
+
+    def style(self, case, weights, x):
+        """Return what computes [L, dL/dx] of neural style at x; its targets are what x, mirrored, gives."""
+        net = minicnn.build("vgg16", None, head=False)
+        for name, weight in weights.items():
+            net.set_array(name, weight.data)
+        content, style = ([name for name, _ in of] for of in case.style)
+        other = np.ascontiguousarray(x[:, :, ::-1])
+        grams = gram_matrices(net, other, style)
+        loss = PerceptualLoss(net, {name: (P, 1.0) for name, P in answers(net, other, content).items()},
+                              {name: (A, 1 / len(style)) for name, A in grams.items()}, 1.0)
+
+        def run():
+            value, gradient = loss(x)
+            return [np.array([value]), gradient]
+        return run
 
     def train(self, steps, weights, x, labels):
         loss = ops.cross_entropy(self.forward(steps, weights, x), labels)

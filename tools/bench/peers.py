@@ -40,6 +40,16 @@ class Torch:
             return self.torch.cat(inputs, s["dim"])
         if step.op == "GlobalAvgPool2d":
             return x.mean((2, 3))
+        if step.op == "Pad":                        # mirrored: the first row comes from as far in as the border is wide
+            (left, right), (top, bottom) = ((int(at[0]), int(size - 1 - at[-1])) for at, size in
+                                            ((s["columns"], x.shape[3]), (s["rows"], x.shape[2])))
+            return F.pad(x, (left, right, top, bottom), mode="reflect")
+        if step.op == "GroupNorm":
+            return F.group_norm(x, s["num_groups"], *inputs[1:], eps=s["eps"])
+        if step.op == "InterpolateNearest":
+            return F.interpolate(x, size=tuple(step.out_shape[2:]), mode="nearest")
+        if step.op == "Add":
+            return inputs[0] + inputs[1]
         if step.op == "AvgPool2d":                  # as AlexNet has it in torchvision
             return F.adaptive_avg_pool2d(x, step.out_shape[2:])
         raise NotImplementedError(step.op)
@@ -50,9 +60,40 @@ class Torch:
             names = sorted({name for step in case.steps for name in step.inputs if name in archive})
             weights = {name: torch.from_numpy(archive[name]).requires_grad_(case.train) for name in names}
         x, labels, seed, steps = torch.from_numpy(x), torch.from_numpy(labels), torch.from_numpy(seed), plan(case.steps)
+        if case.style:
+            return self.style(case, weights, x)
         if case.train:
             return lambda: self.train(steps, weights, x, labels)
         return lambda: self.run(steps, weights, x, seed if case.backward else None)
+
+    def style(self, case, weights, x):
+        """Return what computes [L, dL/dx] of neural style at x, as ours.py's."""
+        content, style = ([number for _, number in of] for of in case.style)
+
+        def gram(F):
+            rows = F.flatten(2)
+            return rows @ rows.transpose(1, 2) / F[0].numel()
+
+        def maps(x):
+            values = {**weights, "x": x}
+            for step in case.steps:
+                values[step.name] = self.step(step, [values.get(name) for name in step.inputs])
+            return values
+        with self.torch.no_grad():
+            target = maps(x.flip(2))
+            targets = {n: target[n] for n in content} | {n + "g": gram(target[n]) for n in style}
+
+        def run():
+            p = x.detach().requires_grad_(True)
+            values = maps(p)
+            loss = sum(((values[n] - targets[n]) ** 2).sum() / (targets[n] ** 2).sum() for n in content)
+            loss = loss + sum(((gram(values[n]) - targets[n + "g"]) ** 2).sum() / (targets[n + "g"] ** 2).sum()
+                              for n in style) / len(style)
+            smooth = ((p[..., 1:, :] - p[..., :-1, :]) ** 2).sum() + ((p[..., 1:] - p[..., :-1]) ** 2).sum()
+            loss = loss + smooth / (255 ** 2 * p.shape[2] * p.shape[3])
+            loss.backward()
+            return [loss.detach().numpy().reshape(1), p.grad.numpy()]
+        return run
 
     def forward(self, steps, weights, x):
         values = {**weights, "x": x}
@@ -89,7 +130,7 @@ class OnnxRuntime:
         self.runtime, self.version, self.threads = onnxruntime, f"ONNX Runtime {onnxruntime.__version__}", threads
 
     def prepare(self, case, x, labels, seed):
-        if case.backward or case.train:
+        if case.backward or case.train or case.suite == "style":
             return None
         options = self.runtime.SessionOptions()
         options.intra_op_num_threads = self.threads

@@ -29,6 +29,7 @@ class Case:
     backward: bool = False      # to the input as well
     train: bool = False         # forward, backward to all weights, and a step of gradient descent
     scale: float = 50.          # of the input's random numbers
+    style: tuple = ()           # of neural style's loss: (content layers, style layers), each (name, number of its step)
 
     @property
     def multiply_adds(self):
