@@ -2,7 +2,7 @@
 import numpy as np
 
 import minicnn
-from minicnn.art.neural_style import neural_style_steps, prepare
+from minicnn.art.neural_style import neural_style_steps, prepare, with_colours_of
 from minicnn.loop import take
 
 from .common import IMAGES, Check, panels
@@ -13,7 +13,8 @@ F: what a layer answers to the picture, P: to the photograph;  G: its Gram matri
 LOOK_FOR = """A Gram matrix says which features go together, and not where: so the brush strokes of the night sky, the lines of
 the wave, the streaks of the scream come in, and the photograph stays where it is. They follow its contours, for edges are
 features too. Second figure: the more the style weighs, the less is left of the person, until there is only paint. Third: two
-paintings at once, by a weighted mean of their Gram matrices. (From noise; from the photograph itself it would keep its colours
+paintings at once, by a weighted mean of their Gram matrices. Then: brightness from the painted picture, colours from the
+photograph; and the run itself, as an animation. (From noise; from the photograph itself it would keep its colours
 for long.)"""
 PHOTOGRAPH, PAINTINGS = "astronaut.jpg", ("starry_night.jpg", "great_wave.jpg", "the_scream.jpg")
 WEIGHTS, MIXES = (0.3, 2, 15), (1, 0.5, 0)
@@ -36,8 +37,10 @@ def compute(full):
 def run(net, names, size, steps, **settings):
     """Return the last state of a run, with the style part at its start."""
     style = IMAGES / names if isinstance(names, str) else [IMAGES / name for name in names]
-    start, *_, end = take(steps, neural_style_steps(net, IMAGES / PHOTOGRAPH, style, size=size, **settings))
-    return {"picture": end.image, "style": end.style, "content": end.content, "began": start.style, "x": end.x}
+    states = list(take(steps, neural_style_steps(net, IMAGES / PHOTOGRAPH, style, size=size, **settings)))
+    end, shown = states[-1], states[:20] + states[20::5]
+    return {"picture": end.image, "style": end.style, "content": end.content, "began": states[0].style, "x": end.x,
+            "run": [state.image for state in shown]}
 
 
 def draw(result):
@@ -49,7 +52,14 @@ def draw(result):
         for ax, (value, shown) in zip(axes.flat, row.items()):
             ax.imshow(shown["picture"])
             ax.set_title(title.format(value))
-    return figures
+    painted = result["weights"][2]["picture"]
+    photograph = minicnn.images.resize(minicnn.images.load_image(IMAGES / PHOTOGRAPH), painted.shape[:2])
+    figures["colours"], axes = panels(1, 3, width=3.2, height=3.5)
+    kept = {"photograph": photograph, "painted": painted, "in the photograph's colours": with_colours_of(painted, photograph)}
+    for ax, (name, picture) in zip(axes.flat, kept.items()):
+        ax.imshow(picture)
+        ax.set_title(name)
+    return {**figures, "run": result["weights"][2]["run"]}
 
 
 def draw_painted(painted):
