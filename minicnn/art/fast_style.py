@@ -29,6 +29,7 @@ LAYERS = {"vgg16": (("relu3_3",), ("relu1_2", "relu2_2", "relu3_3", "relu4_3")),
           "squeezenet1_1": (("fire3/concat",), ("relu_conv1", "fire2/concat", "fire4/concat", "fire5/concat"))}
 LAYERS["vgg19"] = LAYERS["vgg16"]
 OVERVIEW = 512              # pixels of the longer side
+BORDER = 16                 # pixels that are painted beyond each side: at its border a network paints worst
 MARGIN = 64                 # pixels around a tile; an output pixel of the transform network sees 57 to each side
 
 
@@ -105,18 +106,19 @@ def stylize(net, picture, *, style=None, size=None, tile=1024):
 
 
 def painted(net, picture):
-    """Return a picture (H, W, 3) uint8 painted in one pass; to a multiple of 4 it is mirrored on, and cut off again."""
+    """Return a picture (H, W, 3) uint8 painted in one pass; it is painted with a mirrored border, which is cut off again."""
     (H, W), low = picture.shape[:2], 8
     if min(H, W) < low:
         raise ShapeError(f"stylize: the picture is {H}x{W} pixels, expected at least {low}x{low}")
     with tape.no_grad():
-        return images.deprocess(net(net.preprocess(multiple_of_4(picture), whole=True)).data, net.preprocessing)[:H, :W]
+        made = net(net.preprocess(bordered(picture), whole=True)).data
+    return np.ascontiguousarray(images.deprocess(made, net.preprocessing)[BORDER:BORDER + H, BORDER:BORDER + W])
 
 
-def multiple_of_4(picture):
-    """Return a picture (H, W, 3) mirrored on until its sides are multiples of 4, as two strides of 2 want it."""
+def bordered(picture):
+    """Return a picture (H, W, 3) mirrored on for BORDER pixels and until its sides are multiples of 4, for two strides of 2."""
     H, W = picture.shape[:2]
-    return np.pad(picture, ((0, -H % 4), (0, -W % 4), (0, 0)), mode="reflect")
+    return np.pad(picture, ((BORDER, BORDER + -H % 4), (BORDER, BORDER + -W % 4), (0, 0)), mode="reflect")
 
 
 def _in_tiles(net, picture, tile):
@@ -137,7 +139,7 @@ def with_statistics_of(net, picture):
 
     Other pictures, such as parts of that one, are then normalised as that one is.
     """
-    fixed, values = copy.copy(net), {"data": net.preprocess(multiple_of_4(picture), whole=True)}
+    fixed, values = copy.copy(net), {"data": net.preprocess(bordered(picture), whole=True)}
     fixed.layers = dict(net.layers)
     with tape.no_grad():
         for name, (layer, inputs) in net.layers.items():
