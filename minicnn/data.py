@@ -270,6 +270,19 @@ def cropped(pixels):
     return _moved(pixels, "reflect")
 
 
+def windows(size):
+    """Return an augmentation: a window of size x size pixels out of each picture, anywhere in it."""
+    if not isinstance(size, Integral) or size < 1:
+        raise SettingError(f"windows: size is {size!r}, expected a whole number of pixels, at least 1")
+
+    def augment(images, rng):
+        if size > min(images.shape[2:]):
+            raise SettingError(f"windows: pictures of {images.shape[2]}x{images.shape[3]} have no window of {size}x{size}")
+        down, right = (rng.integers(n - size + 1, size=len(images)) for n in images.shape[2:])
+        return np.stack([image[:, i:i + size, j:j + size] for image, i, j in zip(images, down, right)])
+    return augment
+
+
 def _moved(pixels, mode):
     if not isinstance(pixels, Integral) or pixels < 0:
         raise SettingError(f"shifted, cropped: pixels is {pixels!r}, expected a whole number, 0 or more")

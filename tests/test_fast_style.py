@@ -244,8 +244,9 @@ def test_enlarging_by_tiles_has_no_seams():
 # --- the tool ---------------------------------------------------------------------------------------------------------
 def tool(tmp_path, *more):
     from tools.train_style import main
-    return main([*PAINTINGS, "--images", str(tmp_path / "photographs"), "--net", "squeezenet1_1", "--size", "32", "--style-size",
-                 "48", "--width", "2", "--epochs", "1", "--batch", "2", "--out", str(tmp_path / "two.h5"), *more])
+    settings = {"images": tmp_path / "photographs", "net": "squeezenet1_1", "size": 32, "photo-size": 36, "style-size": 48,
+                "width": 2, "epochs": 1, "batch": 2, "out": tmp_path / "two.h5"}
+    return main([*PAINTINGS, *(str(part) for key, value in settings.items() for part in (f"--{key}", value)), *more])
 
 
 def test_the_tool_trains_two_styles_in_one_network(tmp_path, capsys):

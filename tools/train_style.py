@@ -14,7 +14,7 @@ import numpy as np
 
 import minicnn
 from minicnn.art.fast_style import StyleStep
-from minicnn.data import PictureFiles, flipped, normalize
+from minicnn.data import PictureFiles, flipped, in_turn, normalize, windows
 from minicnn.errors import SettingError
 from minicnn.optim import Adam
 from minicnn.visualize.collection import picture_files
@@ -33,7 +33,8 @@ def recipe(given, name):
     options = dict(width=given.width, norm=given.norm or ("conditional" if len(given.paintings) > 1 else "instance"),
                    styles=len(given.paintings))
     return Recipe(name=name, architecture="transform", data=None, epochs=given.epochs, batch_size=given.batch, lr=given.lr,
-                  warmup=0.05 * given.epochs, augment=flipped, options=tuple(options.items()), begin=begin(given.start),
+                  warmup=0.05 * given.epochs, augment=in_turn(windows(given.size), flipped),
+                  options=tuple(options.items()), begin=begin(given.start),
                   take_step=step, measure=lambda net, pictures: measured(step(np.random.default_rng(0)), net, pictures),
                   unit="{:.4f}", optimizer=Adam, beside="style", command=command(given))
 
@@ -42,7 +43,7 @@ def command(given):
     """Return what to write to train the same network again."""
     shown = [Path(p).name for p in given.paintings] + ["--images FOLDER"] + [
         f"--{key.replace('_', '-')} {getattr(given, key)}"
-        for key in ("net", "style_weight", "style_size", "size", "batch", "width")]
+        for key in ("net", "style_weight", "style_size", "photo_size", "size", "batch", "width")]
     return "tools.train_style " + " ".join(shown) + (f" --start {Path(given.start).name}" if given.start else "")
 
 
@@ -78,10 +79,11 @@ def main(arguments=None):
     parser.add_argument("--out", metavar="FILE", help="default weights/<name of the painting>.h5")
     parser.add_argument("--net", default="vgg16_hed", help="the network that judges, default %(default)s")
     parser.add_argument("--start", metavar="FILE", help="a trained network to begin with, which saves most of the time")
-    parser.add_argument("--size", type=int, default=256, help="of the photographs, default %(default)s")
+    parser.add_argument("--photo-size", type=int, default=256, help="to which photographs are brought, default %(default)s")
+    parser.add_argument("--size", type=int, default=192, help="of the window of them that is painted, default %(default)s")
     parser.add_argument("--style-size", type=int, default=384, help="of the paintings, default %(default)s")
     parser.add_argument("--content-weight", type=float, default=1.0)
-    parser.add_argument("--style-weight", type=float, default=50.0, help="default %(default)s")
+    parser.add_argument("--style-weight", type=float, default=10.0, help="default %(default)s")
     parser.add_argument("--tv-weight", type=float, default=1.0)
     parser.add_argument("--width", type=int, default=16, help="filters of the first layer, default %(default)s")
     parser.add_argument("--norm", choices=("instance", "batch", "conditional"), help="default instance")
@@ -96,12 +98,12 @@ def main(arguments=None):
 
     def work():
         check_destination(out)
-        if given.epochs < 1 or given.seed < 0 or not given.lr > 0 or given.batch < 1 or given.size < 32:
-            raise SettingError("--epochs and --batch: expected whole numbers from 1, --size from 32, --seed from 0, and an --lr "
-                               "above 0")
+        if given.epochs < 1 or given.seed < 0 or not given.lr > 0 or given.batch < 1 or not 32 <= given.size <= given.photo_size:
+            raise SettingError("--epochs and --batch: expected whole numbers from 1, --size from 32 to --photo-size, --seed "
+                               "from 0, and an --lr above 0")
         files = picture_files(given.images)
         few = max(1, min(HELD_OUT, len(files) // 10))
-        train, test = PictureFiles(files[few:] or files, given.size), PictureFiles(files[:few], given.size)
+        train, test = (PictureFiles(some, given.photo_size) for some in (files[few:] or files, files[:few]))
         train.classes = tuple(Path(p).stem for p in given.paintings)
         run(recipe(given, name), train, {"held-out photographs": test}, given.epochs, given.seed, out,
             "weights MIT as the project", given.fresh)

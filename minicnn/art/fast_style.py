@@ -24,9 +24,9 @@ from ..visualize.checks import network
 from .many_styles import choose_style, styles_of, with_style
 from .perceptual_loss import PerceptualLoss, answers, between, gram_matrices, sized, weights_of_layers
 
-# Later layers than a picture's own pixels need for content, since a network that paints keeps pixels anyway.
-LAYERS = {"vgg16": (("relu3_3",), ("relu1_2", "relu2_2", "relu3_3", "relu4_3")),
-          "squeezenet1_1": (("fire3/concat",), ("relu_conv1", "fire2/concat", "fire4/concat", "fire5/concat"))}
+# Content from an early layer, as most have it who published such networks; what is to stay are contours.
+LAYERS = {"vgg16": (("relu2_2",), ("relu1_2", "relu2_2", "relu3_3", "relu4_3")),
+          "squeezenet1_1": (("fire2/concat",), ("relu_conv1", "fire2/concat", "fire4/concat", "fire5/concat"))}
 LAYERS["vgg19"] = LAYERS["vgg16"]
 OVERVIEW = 512              # pixels of the longer side
 BORDER = 16                 # pixels that are painted beyond each side: at its border a network paints worst
@@ -42,7 +42,7 @@ class StyleStep(TrainingStep):
     trained. Raises SettingError, ImageError, UnknownNameError.
     """
 
-    def __init__(self, looking, paintings, *, weights=(1.0, 50.0, 1.0), layers=None, style_size=384, first=0, rng):
+    def __init__(self, looking, paintings, *, weights=(1.0, 10.0, 1.0), layers=None, style_size=384, first=0, rng):
         network("StyleStep", looking)
         check_rng("StyleStep", rng)
         if not isinstance(paintings, (list, tuple)) or len(paintings) == 0 or np.shape(weights) != (3,):
