@@ -6,9 +6,8 @@ import numpy as np
 import minicnn
 from minicnn.art.fast_style import LAYERS, StyleStep, stylize
 from minicnn.art.neural_style import neural_style_steps
-from minicnn.art.perceptual_loss import sized
 from minicnn.data import Pictures, flipped
-from minicnn.images import load_image, resize, resize_shorter
+from minicnn.images import load_image, resize, resize_longer, resize_shorter
 from minicnn.loop import take
 from minicnn.optim import Adam
 from minicnn.training import training_steps
@@ -42,10 +41,10 @@ def compute(full):
 
 
 def compared(judge, net, style, size, photograph, style_weight=10):
-    """Return L of one pass and of the picture after 25 steps of L-BFGS from the photograph, as the network was trained."""
+    """Return L, weighted as in the training of the network, of one pass and of 25 steps of L-BFGS from the photograph."""
     settings = dict(size=size, style_weight=style_weight, style_scale=384 / size, layers=LAYERS["vgg16"], start="content")
     states = list(take(25, neural_style_steps(judge, IMAGES / photograph, IMAGES / f"{style}.jpg", **settings)))
-    once = stylize(net, judge.deprocess(sized(judge, IMAGES / photograph, size)))
+    once = stylize(net, resize_longer(load_image(IMAGES / photograph), size))
     first = next(neural_style_steps(judge, IMAGES / photograph, IMAGES / f"{style}.jpg", **{**settings, "start": once}))
     return first.loss, states[-1].loss
 

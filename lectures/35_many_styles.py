@@ -5,6 +5,7 @@ import minicnn
 from minicnn.art.fast_style import StyleStep, stylize
 from minicnn.art.many_styles import style_parameters, styles_of, with_new_style
 from minicnn.art.neural_style import prepare
+from minicnn.art.perceptual_loss import sized
 from minicnn.data import Pictures
 from minicnn.images import load_image, resize, resize_shorter
 from minicnn.loop import take
@@ -33,7 +34,7 @@ def compute(full):
     judges = [prepare(looking, IMAGES / PHOTOGRAPHS[0], IMAGES / f"{name}.jpg", size=size, weights=(0, 1, 0),
                       style_scale=384 / size)[1]
               for name in ENDS]
-    distances = [[judge(looking.preprocess(blend, whole=True).data)[0] for judge in judges] for blend in blends]
+    distances = [[judge(sized(looking, blend, size))[0] for judge in judges] for blend in blends]
     more, losses = learnt(net, looking, 150 if full else 30)
     return {"photographs": photographs, "painted": painted, "blends": blends, "distances": np.array(distances), "losses": losses,
             "new": [stylize(more, picture, style=NEW) for picture in photographs],

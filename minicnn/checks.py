@@ -1,5 +1,6 @@
 """What a setting must be: a number, a whole number, a name, a random state; with one clear sentence where it is not so."""
 import math
+import reprlib
 from numbers import Integral, Real
 
 import numpy as np
@@ -40,6 +41,13 @@ def number(name, what, value, above=None, at_least=None, at_most=None):
                   if bound is not None]
         raise SettingError(f"{name}: {what} is {value!r}, expected a number, {' and '.join(bounds) or 'finite'}")
     return float(value)
+
+
+def started(name, start, kind):
+    """Return `start`, None or the state of an earlier run, of the dataclass `kind`."""
+    if start is not None and not isinstance(start, kind):
+        raise SettingError(f"{name}: start is {reprlib.repr(start)}, expected a {kind.__name__}, the state of an earlier run")
+    return start
 
 
 def two_numbers(name, what, pair, above):

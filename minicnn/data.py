@@ -20,8 +20,9 @@ from pathlib import Path
 
 import numpy as np
 
+from .checks import whole_number
 from .errors import DataError, ImageError, SettingError, WeightsError
-from .images import centre_crop, load_image, resize, resize_shorter
+from .images import MAX_SIZE, centre_crop, load_image, resize, resize_shorter
 
 IDX_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 FASHION_CLASSES = ("T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
@@ -190,10 +191,13 @@ class PictureFiles:
     classes = ()
 
     def __init__(self, files, size):
-        self.files, self.size, self.images = list(files), size, self
+        if isinstance(files, (str, os.PathLike)) or not hasattr(files, "__iter__"):
+            raise SettingError(f"PictureFiles: files is {files!r}, expected a list of files; of a folder "
+                               "minicnn.visualize.collection.picture_files(folder)")
+        self.files, self.size, self.images = list(files), whole_number("PictureFiles", "size", size, 1, MAX_SIZE), self
         self.labels = np.zeros(len(self.files), np.int64)
-        if not isinstance(size, Integral) or size < 1:
-            raise SettingError(f"PictureFiles: size is {size!r}, expected a whole number of pixels, at least 1")
+        if not self.files:
+            raise DataError("PictureFiles: there are no files, expected some pictures")
 
     def __len__(self):
         return len(self.files)

@@ -153,6 +153,12 @@ def resize_shorter(image, size):
     return resize(image, (size, longer) if height <= width else (longer, size))
 
 
+def resize_longer(image, size):
+    """Resize a picture so that its longer side is `size` pixels; return an equal copy where it is so already."""
+    sides = _picture("resize_longer", image).shape[:2]
+    return resize(image, tuple(max(1, round(n * size / max(sides))) for n in sides))
+
+
 def centre_crop(image, size):
     """Return the middle (height, width) = `size` (or size x size) pixels; an odd one is cut right and below."""
     image, (height, width) = _picture("centre_crop", image), _size("centre_crop", size)

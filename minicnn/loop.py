@@ -68,7 +68,8 @@ def progress(states, total=None, describe=None):
 def animate(states, path, picture, milliseconds=80):
     """Pass the states on and, when the run ends in whatever way, write `picture(state)` of each as an animated GIF.
 
-    `picture` returns an (H, W, 3) uint8 array. Raises SettingError at the start if `path` cannot be such a file.
+    `picture` returns an (H, W, 3) uint8 array; those of other sizes are brought to that of the last. Raises SettingError at the
+    start if `path` cannot be such a file.
     """
     from PIL import Image
     folder = os.path.dirname(os.path.abspath(path))
@@ -81,6 +82,7 @@ def animate(states, path, picture, milliseconds=80):
             yield state
     finally:
         if frames:
+            frames = [frame if frame.size == frames[-1].size else frame.resize(frames[-1].size) for frame in frames]
             with replacing(path) as temporary:
                 frames[0].save(temporary, save_all=True, append_images=frames[1:], duration=milliseconds, loop=0)
 
@@ -91,9 +93,9 @@ def checkpoint(states, path, arrays, count=10):
     The last one as well, in whatever way the run ends.
     """
     import numpy as np
-    if count < 1 or not os.access(os.path.dirname(os.path.abspath(path)), os.W_OK):
-        raise SettingError(f"checkpoint: {os.fspath(path)!r} every {count} states; expected a folder that can be written "
-                           "and at least 1")
+    count = whole_number("checkpoint", "count", count, 1)
+    if not isinstance(path, (str, os.PathLike)) or not os.access(os.path.dirname(os.path.abspath(path)), os.W_OK):
+        raise SettingError(f"checkpoint: path is {path!r}, expected a file in a folder that can be written")
     written = state = None
 
     def write(state):
@@ -120,5 +122,5 @@ def resume(path, kind):
         with np.load(path, allow_pickle=False) as file:
             return kind(**{name: file[name] if file[name].ndim else file[name].item() for name in file.files})
     except Exception as error:          # whatever a damaged file leads to
-        raise SettingError(f"resume: {os.fspath(path)!r} holds no {kind.__name__} ({type(error).__name__}: {str(error)[:100]}); "
+        raise SettingError(f"resume: {path!r} holds no {kind.__name__} ({type(error).__name__}: {str(error)[:100]}); "
                            "give the file of a run of this kind, or begin anew") from None

@@ -92,6 +92,12 @@ case("conv2d", "Winograd", [(1, 16, 11, 10), (17, 16, 3, 3), (17,)], linear=(0, 
 case("conv2d", "Winograd, small maps", [(4, 16, 5, 7), (16, 16, 3, 3), (16,)], linear=(0, 1), gradcheck=False, padding=1)
 case("conv2d", "Winograd, one row of many tiles", [(1, 16, 3, 130), (16, 16, 3, 3), (16,)], linear=(0, 1), gradcheck=False,
      padding=(2, 2))
+case("conv2d", "few channels, many filters: back by adding up windows", [(1, 3, 9, 10), (20, 3, 3, 3), (20,)], linear=(0, 1),
+     gradcheck=False, padding=1)
+case("conv2d", "one channel, many filters, large kernel: back the same way", [(2, 1, 9, 8), (17, 1, 5, 5), None], linear=(0, 1),
+     gradcheck=False, padding=2)
+case("conv2d", "large filter and many of them: several tiles on the way back", [(1, 1, 50, 36), (17, 1, 40, 25), None],
+     linear=(0, 1), gradcheck=False)
 case("conv2d", "11x11 stride 4, as AlexNet", [(1, 1, 19, 19), (2, 1, 11, 11), (2,)], linear=(0, 1), stride=4)
 case("conv2d", "stride 2, 64 filters", [(2, 5, 9, 40), (64, 5, 3, 3), (64,)], linear=(0, 1), gradcheck=False, stride=2, padding=1)
 case("conv2d", "large filter: several tiles on the way back", [(1, 1, 50, 36), (1, 1, 40, 25), (1,)], linear=(0, 1),

@@ -6,10 +6,10 @@ import pytest
 from scipy import signal
 from scipy.io import wavfile
 
-from minicnn.art.audio import (AudioState, audio_style, audio_style_steps, griffin_lim_steps, istft, log_magnitude,
-                               magnitude_of, read_wav, sound_net, stft, write_wav)
+import minicnn
+from minicnn.art.audio import (AudioState, audio_style, audio_style_steps, dream_of_sound, griffin_lim_steps, istft,
+                               log_magnitude, magnitude_of, picture_of, read_wav, sound_net, sound_of, stft, write_wav)
 from minicnn.errors import MinicnnError, SettingError, ShapeError
-from minicnn.gradcheck import gradcheck
 from minicnn.loop import last, take
 from minicnn.optim import lbfgs_steps
 
@@ -90,9 +90,15 @@ def test_the_losses_gradient_is_right(monkeypatch):
         assert slope == pytest.approx(float((gradient * direction).sum()), rel=1e-5)
 
 
-def test_the_gram_loss_of_sounds_is_differentiable_to_the_bit():
-    from minicnn import ops
-    gradcheck(lambda x: ops.gram_matrix(x, normalize=True), [RNG.normal(size=(1, 3, 1, 7))])
+def test_a_dream_is_a_sound_of_that_length_and_its_picture_gives_the_sound_back():
+    x = chord(0.7, 0.5)
+    picture, white = picture_of(x)
+    assert picture.dtype == np.uint8 and picture.shape == (513, 45, 3) and white > 0
+    again = sound_of(picture, white, len(x), start=x, rounds=5)
+    assert np.corrcoef(again, x)[0, 1] > 0.99                        # but for 8 bits
+    net = minicnn.load("squeezenet1_1")
+    made, dreamt = dream_of_sound(net, x, "fire2/concat", octaves=1, steps=2, jitter=4, rounds=5)
+    assert made.shape == x.shape and dreamt.shape == picture.shape and not np.array_equal(dreamt, picture)
 
 
 def test_style_falls_a_hundredfold_on_the_shipped_clips():
@@ -153,7 +159,15 @@ def test_damaged_sounds_are_told(tmp_path, content):
 
 @pytest.mark.parametrize("call", [
     lambda: read_wav("nowhere.wav"), lambda: stft([]), lambda: stft([np.nan]), lambda: stft("music"), lambda: stft([1.0], 6),
-    lambda: istft(np.zeros((5, 2)), 10 ** 9), lambda: istft(np.zeros(3), 1), lambda: write_wav("nowhere/a.wav", []),
+    lambda: istft(np.zeros((5, 2)), 10 ** 9), lambda: istft(np.zeros(3), 1), lambda: istft([[1], [1, 2], [3]], 1),
+    lambda: write_wav("nowhere/a.wav", [0.5]), lambda: write_wav("tests", [0.5]), lambda: write_wav(None, [0.5]),
+    lambda: write_wav("a.wav", []), lambda: stft([1j, 2]), lambda: next(griffin_lim_steps("abc", 8)),
+    lambda: next(griffin_lim_steps(np.ones((5, 4)), 4)), lambda: next(griffin_lim_steps(np.ones((5, 4)), 7)),
+    lambda: magnitude_of(np.ones((3, 3))), lambda: sound_of(np.ones((3, 3)), 1.0, 5), lambda: sound_net(bins=None),
+    lambda: next(audio_style_steps(None, chord(0.5), chord(0.5))),
+    lambda: next(audio_style_steps(sound_net(4, bins=33), np.zeros(500), chord(0.5))),
+    lambda: next(audio_style_steps(sound_net(4, bins=33), chord(0.5), chord(0.5), start="x")),
+    lambda: audio_style(chord(0.5), chord(0.5), rounds=-1),
     lambda: next(griffin_lim_steps(-np.ones((5, 4)), 8)), lambda: next(griffin_lim_steps(np.ones((5, 4)), 8, rng="x")),
     lambda: next(griffin_lim_steps(np.ones((5, 4)), 8, start=np.ones(500))), lambda: sound_net(0), lambda: sound_net(rng=-1),
     lambda: next(audio_style_steps(sound_net(4, bins=33), chord(0.5), chord(0.5), style_weight=-1)),

@@ -48,7 +48,8 @@ def test_two_layers_are_the_weighted_sum_of_their_gradients(net):
 
 
 def test_before_the_relu_negative_activations_are_boosted_too(net):
-    assert before_relu(net, "relu_conv1") == {"conv1": 1.0} and before_relu(net, {"pool1": 2}) == {"pool1": 2.0}
+    assert before_relu(net, "relu_conv1") == {"conv1": 1.0} and before_relu(net, {"relu_conv1": 1, "conv1": 2}) == {"conv1": 3.0}
+    assert before_relu(net, {"pool1": 2}) == {"pool1": 2.0}
     taps = before_relu(net, "fire2/concat")
     assert taps == {"fire2/expand1x1": 1.0, "fire2/expand3x3": 1.0}
     state = list(take(1, deepdream_steps(net, PICTURE, "relu_conv1", pre_relu=True, jitter=0, clip=False, rng=0)))
@@ -76,18 +77,20 @@ def test_guided_by_itself_a_place_is_pulled_towards_a_column_at_least_as_like_as
 
 
 def test_tiles_give_the_same_gradient_away_from_their_seams(net):
-    src = picture_of(net, 128)
-    whole, _ = step_of(net, src, "fire2/concat")
-    from minicnn.art import deepdream as module
-    cuts = list(module._tiles((128, 128), 64))
-    assert len(cuts) == 4 and sum((r.stop - r.start) * (c.stop - c.start) for r, c in cuts) == 128 ** 2
-    tiled = np.concatenate([np.concatenate([gradient_of(net, np.ascontiguousarray(src[:, :, r, c]), "relu_conv1", objective_L2)
-                                            for r, c in cuts[k:k + 2]], axis=3) for k in (0, 2)], axis=2)
-    exact = gradient_of(net, src, "relu_conv1", objective_L2)
+    """The random shift of a tiled step is drawn again, so that the step can be put together by hand from its tiles."""
+    src, end = picture_of(net, 128), "relu_conv1"
+    new, _ = make_step(net, src, end, clip=False, tile=64, rng=np.random.default_rng(5))
+    ox, oy = np.random.default_rng(5).integers(-64, 65, 2)
+    moved = np.roll(src, (oy, ox), axis=(2, 3))
+    parts = [[gradient_of(net, np.ascontiguousarray(moved[:, :, i:i + 64, j:j + 64]), end, objective_L2) for j in (0, 64)]
+             for i in (0, 64)]
+    g = np.roll(np.concatenate([np.concatenate(row, axis=3) for row in parts], axis=2), (-oy, -ox), axis=(2, 3))
+    np.testing.assert_allclose(new - src, 1.5 * g / np.abs(g).mean(), rtol=0, atol=1e-3)
+    tiled = np.concatenate([np.concatenate(row, axis=3) for row in parts], axis=2)
+    exact = gradient_of(net, moved, end, objective_L2)
     inner = np.r_[4:58, 70:124]
     np.testing.assert_allclose(tiled[..., inner, :][..., inner], exact[..., inner, :][..., inner], rtol=0,
                                atol=1e-4 * np.abs(exact).max())
-    assert whole.shape == src.shape
 
 
 def test_tiled_dreams_grow_as_whole_ones_do(net):
@@ -119,8 +122,21 @@ def test_the_journey_goes_into_the_picture(net):
     picture = minicnn.images.resize(minicnn.images.load_image(PICTURE), (80, 100))
     frames = [frame for frame, _ in zip(zoom_steps(net, picture, "fire2/concat", octaves=1, steps=1, jitter=4, rng=0), range(3))]
     assert all(frame.shape == picture.shape and frame.dtype == np.uint8 for frame in frames)
-    again = [frame for frame, _ in zip(zoom_steps(net, picture, "fire2/concat", octaves=1, steps=1, jitter=4, rng=0), range(3))]
-    assert all(np.array_equal(a, b) for a, b in zip(frames, again))
+    again = zoom_steps(net, picture, "fire2/concat", octaves=1, steps=1, jitter=4, rng=0)
+    for frame, before, same in zip(frames, [picture, *frames], again):
+        assert np.array_equal(frame, same) and not np.array_equal(frame, before)
+    for frame, before in zip(frames[1:], frames):              # one small step away from the one before, enlarged
+        assert np.abs(frame.astype(int) - zoomed(before, 0.05)).mean() < 6
+        assert np.abs(frame.astype(int) - before).mean() > np.abs(frame.astype(int) - zoomed(before, 0.05)).mean()
+
+
+def test_a_run_goes_on_from_its_state(net):
+    settings = dict(octaves=2, steps=3, jitter=0, rng=0)
+    whole = list(take(8, deepdream_steps(net, PICTURE, "fire2/concat", **settings)))
+    for stop in (2, 3, 5):
+        rest = list(take(8 - stop, deepdream_steps(net, PICTURE, "fire2/concat", start=whole[stop], **settings)))
+        assert [(s.step, s.octave) for s in rest] == [(s.step, s.octave) for s in whole[stop:]]
+        assert np.array_equal(rest[-1].src, whole[-1].src)
 
 
 def test_zooming_keeps_the_middle_and_enlarges_about_it():
@@ -136,6 +152,18 @@ def test_zooming_keeps_the_middle_and_enlarges_about_it():
     (lambda net: make_step(net, picture_of(net), "conv1", tile=-3, rng=0), "tile"),
     (lambda net: next(zoom_steps(net, PICTURE, "conv1", zoom=0)), "zoom"),
     (lambda net: deepdream(net, PICTURE, "conv1", guide="nowhere.jpg"), "nowhere"),
+    (lambda net: deepdream(net, PICTURE, "conv1", octaves=None), "octaves"),
+    (lambda net: deepdream(net, PICTURE, "conv1", octaves=10000), "octaves"),
+    (lambda net: deepdream(net, PICTURE, "conv1", octave_scale=float("nan")), "octave_scale"),
+    (lambda net: deepdream(net, PICTURE, "conv1", step_size="a"), "step_size"),
+    (lambda net: deepdream(net, PICTURE, "conv1", tile="8"), "tile"),
+    (lambda net: deepdream(net, PICTURE, "conv1", objective=5), "objective"),
+    (lambda net: deepdream(net, PICTURE, "conv1", objective={}), "objective"),
+    (lambda net: next(deepdream_steps(net, PICTURE, "conv1", start="x", rng=0)), "start"),
+    (lambda net: make_step(net, None, "conv1", rng=0), "src"),
+    (lambda net: make_step(net, np.full((1, 3, 40, 40), np.nan, np.float32), "conv1", rng=0), "src"),
+    (lambda net: guided_by(net, PICTURE, "fire2/concatt"), "fire2"),
+    (lambda net: zoomed(None, 0.05), "picture"), (lambda net: zoomed(np.zeros((9, 9, 3), np.uint8), -2), "zoom"),
 ])
 def test_wrong_settings_are_told(net, call, says):
     with pytest.raises(MinicnnError, match=says):

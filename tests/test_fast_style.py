@@ -231,6 +231,19 @@ def test_enlarging_learns_from_both_losses(looking):
         assert losses[-1] < 0.9 * losses[1], loss
 
 
+def test_the_painter_is_left_in_its_first_style(looking):
+    net = painter(3).train(0)
+    step_for(looking, PAINTINGS).loss(net, np.zeros((2, 3, 64, 64), np.float32), np.array([1, 0]))
+    assert net(np.zeros((3, 3, 64, 64), np.float32)).shape == (3, 3, 64, 64)
+
+
+def test_float64_networks_paint_too():
+    picture = photograph()
+    assert np.abs(stylize(painter().astype(np.float64), picture).astype(int) - stylize(painter(), picture)).max() <= 1
+    net = minicnn.build("super_resolution", rng=0)
+    assert np.abs(super_resolve(net.astype(np.float64), picture).astype(int) - super_resolve(net, picture)).max() <= 1
+
+
 def test_enlarging_by_tiles_has_no_seams():
     net = minicnn.build("super_resolution", rng=0)
     net.set_array("detail/weight", net.parameters()["detail/weight"].data * 5)
@@ -265,12 +278,16 @@ def test_the_tool_trains_two_styles_in_one_network(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("more", [["--net", "nowhere"], ["--epochs", "0"], ["--size", "3"], ["--style-weight", "-1"],
-                                  ["--lr", "nan"], ["--images", "nowhere"], ["--width", "0"], ["--norm", "batch"]])
+                                  ["--lr", "nan"], ["--images", "nowhere"],
+                                  ["--size", "34", "--photo-size", "40"], ["--width", "0"], ["--norm", "batch"]])
 def test_the_tool_tells_what_is_wrong(tmp_path, capsys, more):
     (tmp_path / "photographs").mkdir()
     images.save_image(tmp_path / "photographs" / "a.png", photograph((40, 40)))
     assert tool(tmp_path, *more) == 1
     assert 20 < len(capsys.readouterr().err) < 600
+
+
+BLACK = np.zeros((1, 3, 64, 64), np.float32)
 
 
 @pytest.mark.parametrize("call", [
@@ -287,7 +304,19 @@ def test_the_tool_tells_what_is_wrong(tmp_path, capsys, more):
     lambda net: texture.paint(net, (64, 64)), lambda net: texture.paint(minicnn.build("texture"), (8, 64)),
     lambda net: next(texture.texture_steps(net, PAINTINGS[0])),
     lambda net: StyleStep(net, [], rng=np.random.default_rng(0)),
-    lambda net: StyleStep(net, PAINTINGS, rng=0),
+    lambda net: StyleStep(net, PAINTINGS, rng=0), lambda net: style_weights(net, [-1, 1, 1]),
+    lambda net: style_weights(net, "1"),
+    lambda net: style_weights(None, 0), lambda net: style_weights(net, [1e308] * 3), lambda net: with_new_style(net, "a"),
+    lambda net: with_new_style(None, "x"), lambda net: minicnn.build("transform", width=True),
+    lambda net: PictureFiles("photos", 32), lambda net: PictureFiles([], 32), lambda net: PictureFiles(PHOTOGRAPHS, True),
+    lambda net: next(texture.texture_steps(minicnn.load("squeezenet1_1"), PAINTINGS[0], start="noise")),
+    lambda net: texture.paint(None, (64, 64)), lambda net: texture.paint(minicnn.build("texture").train(), (128, 128)),
+    lambda net: step_for(minicnn.load("squeezenet1_1"), PAINTINGS, first=2).loss(net, BLACK, np.array([0])),
+    lambda net: step_for(minicnn.load("squeezenet1_1")).loss(net, BLACK[:, :, :62], np.array([0])),
+    lambda net: SuperResolutionStep(minicnn.load("squeezenet1_1")).loss(minicnn.build("super_resolution"),
+                                                                        np.zeros((1, 3, 34, 34), "f")),
+    lambda net: gram_matrices(minicnn.load("squeezenet1_1"), np.zeros((1, 3, 64, 64), "f"), ["typo"]),
+    lambda net: PerceptualLoss(minicnn.load("squeezenet1_1"), {}, {}, 1.0),
 ])
 def test_wrong_settings_are_told(call):
     with pytest.raises(MinicnnError):

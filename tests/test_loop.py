@@ -1,11 +1,13 @@
 """The small functions that drive the generators."""
 import itertools
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from minicnn import loop
-from minicnn.errors import MinicnnError
+from minicnn.errors import MinicnnError, SettingError
 
 
 def test_take_every_until():
@@ -34,7 +36,6 @@ def test_progress_passes_all_on(capsys):
 
 
 def test_animate_writes_a_gif_of_every_state(tmp_path):
-    from PIL import Image
     shades = [0, 60, 120, 240]
     list(loop.animate(iter(shades), tmp_path / "run.gif", lambda s: np.full((4, 5, 3), s, np.uint8)))
     with Image.open(tmp_path / "run.gif") as gif:
@@ -47,6 +48,11 @@ def test_checkpoint_keeps_the_newest(tmp_path):
     for k in loop.checkpoint(iter(range(8)), path, lambda s: {"x": np.array([s])}, count=3):
         if k == 7:
             assert np.load(path)["x"] == [6]
+    assert np.load(path)["x"] == [7]                # the last one as well
+    for k in loop.checkpoint(iter(range(8)), path, lambda s: {"x": np.array([s])}, count=3):
+        if k == 4:
+            break
+    assert np.load(path)["x"] == [4]                # ... also of a run that is broken off
     assert [p.name for p in tmp_path.iterdir()] == ["run.npz"]
 
 
@@ -58,3 +64,31 @@ def test_checkpoint_keeps_the_newest(tmp_path):
 def test_wrong_settings_are_refused_before_the_run(call):
     with pytest.raises(MinicnnError):
         call()
+
+
+@dataclass(frozen=True)
+class State:
+    step: int
+    loss: float
+    x: np.ndarray
+
+
+def test_a_state_is_kept_and_comes_back(tmp_path):
+    state = State(3, 0.5, np.arange(4.0))
+    assert list(loop.checkpoint([state], tmp_path / "a.npz", vars)) == [state]
+    again = loop.resume(tmp_path / "a.npz", State)
+    assert (again.step, again.loss) == (3, 0.5) and type(again.step) is int and np.array_equal(again.x, state.x)
+    np.savez(tmp_path / "b.npz", y=1)
+    (tmp_path / "c.npz").write_bytes(b"no archive")
+    for path in ("b.npz", "c.npz", "d.npz"):
+        with pytest.raises(SettingError, match="no State"):
+            loop.resume(tmp_path / path, State)
+    with pytest.raises(SettingError):
+        loop.resume(None, State)
+
+
+def test_frames_of_several_sizes_become_one_animation(tmp_path):
+    pictures = [np.full((n, n, 3), 40 * n, np.uint8) for n in (2, 3, 6)]
+    assert len(list(loop.animate(pictures, tmp_path / "a.gif", lambda picture: picture))) == 3
+    with Image.open(tmp_path / "a.gif") as gif:
+        assert gif.size == (6, 6) and gif.n_frames == 3

@@ -138,8 +138,27 @@ def test_wrong_input_is_told(net, change, says):
 def test_coarse_to_fine_goes_from_size_to_size(net):
     states = list(take(7, coarse_to_fine_steps(net, PHOTOGRAPH, PAINTING, size=80, stages=2, steps=4, layers=TWO)))
     assert [max(state.image.shape) for state in states] == [40] * 5 + [80] * 3
-    assert [state.step for state in states] == [0, 1, 2, 3, 4, 4, 5, 6]
-    noise = next(neural_style_steps(net, PHOTOGRAPH, PAINTING, size=80, layers=TWO))
+    assert [state.step for state in states] == list(range(8))
+    noise = list(take(1, neural_style_steps(net, PHOTOGRAPH, PAINTING, size=80, layers=TWO)))[1]
     assert states[5].loss < noise.loss                     # the small picture is a better start than noise
     with pytest.raises(MinicnnError, match="stages"):
         next(coarse_to_fine_steps(net, PHOTOGRAPH, PAINTING, stages=0))
+
+
+def test_a_run_goes_on_from_its_state(net):
+    half = last(take(4, neural_style_steps(net, PHOTOGRAPH, PAINTING, size=40, layers=TWO)))
+    first, *_, end = take(4, neural_style_steps(net, PHOTOGRAPH, PAINTING, size=40, layers=TWO, start=half))
+    assert (first.step, end.step) == (4, 8) and first.loss == half.loss and end.loss < half.loss
+    with pytest.raises(ShapeError, match="same photograph"):
+        next(neural_style_steps(net, PHOTOGRAPH, PAINTING, size=36, layers=TWO, start=half))
+
+
+@pytest.mark.parametrize("settings, says", [
+    (dict(style_scale=None), "style_scale"), (dict(style_scale=float("nan")), "style_scale"),
+    (dict(style_scale="a"), "style_scale"),
+    (dict(layers=5), "layers"), (dict(layers=(None, ["relu1"])), "layers"), (dict(layers=(["relu2"], 5)), "layers"),
+    (dict(layers=([["a"]], ["relu1"])), "layers"), (dict(start=3), "picture"), (dict(lr="x", optimizer="adam"), "lr"),
+])
+def test_more_wrong_settings_are_told(net, settings, says):
+    with pytest.raises(MinicnnError, match=says):
+        next(neural_style_steps(net, PHOTOGRAPH, PAINTING, **{**dict(size=40, layers=TWO), **settings}))

@@ -22,23 +22,27 @@ from minicnn.errors import MinicnnError, SettingError
 EVERY = 10          # steps between two checkpoints, and between two pictures of an animation
 
 
-def watched(steps, states, given):
-    """Return the last of so many states, or the one that Ctrl-C left; show progress, keep checkpoints and the animation."""
+def watched(steps, states, given, start=None):
+    """Return the last of so many states, or the one that Ctrl-C left; show progress, keep checkpoints and the animation.
+
+    start: the state that --resume goes on from, whose steps count.
+    """
+    steps = max(0, steps - getattr(start, "step", 0))
     states = loop.checkpoint(loop.take(steps, states), given.out + ".run.npz", vars, EVERY)
-    states = loop.progress(states, steps + 1, lambda state: f"loss {state.loss:.4g}")
-    kept = []
+    states, kept = loop.progress(states, steps + 1, lambda state: f"loss {state.loss:.4g}"), []
 
     def noting():
         for state in states:
             kept[:] = [state]
             yield state
     try:
-        last = loop.last(loop.animate(loop.every(EVERY, noting()), given.animation, lambda state: state.image)
-                         if given.animation else noting())
-    except loop.Interrupted as stopped:
-        print(f"stopped; --resume goes on from {given.out}.run.npz", file=sys.stderr)
-        last = stopped.state
-    return kept[0] if kept else last
+        loop.last(loop.animate(loop.every(EVERY, noting()), given.animation, lambda state: state.image)
+                  if given.animation else noting())
+    except loop.Interrupted:
+        if not kept:
+            raise
+        print(f"stopped; the same command with --resume goes on from {given.out}.run.npz", file=sys.stderr)
+    return kept[0]
 
 
 def started(given, kind, otherwise=None):
@@ -48,23 +52,26 @@ def started(given, kind, otherwise=None):
 
 def dream(given):
     layer = dict.fromkeys(given.layer, 1.0)
-    picture = shrunk(given.picture, given.size)
+    picture = images.load_image(given.picture)
+    picture = images.resize_longer(picture, given.size) if given.size else picture
+    start = started(given, deepdream.DreamState)
     states = deepdream.deepdream_steps(minicnn.load(given.net), picture, layer, octaves=given.octaves, steps=given.steps,
                                        jitter=given.jitter, pre_relu=given.pre_relu, guide=given.guide, tile=given.tile,
-                                       start=started(given, deepdream.DreamState), rng=given.seed)
-    save(given, watched(given.octaves * given.steps, states, given).image)
+                                       start=start, rng=given.seed)
+    save(given, watched(given.octaves * given.steps, states, given, start).image)
 
 
 def style(given):
+    start = started(given, neural_style.StyleState, given.start)
     settings = dict(size=given.size, style_weight=given.style_weight, mix=given.mix, style_scale=given.style_scale,
-                    optimizer=given.optimizer, start=started(given, neural_style.StyleState, given.start), rng=given.seed)
+                    optimizer=given.optimizer, start=start, rng=given.seed)
     if given.stages > 1 and given.resume:
         raise SettingError("style: --resume goes on at one size; give it without --stages")
     if given.stages > 1:
         settings |= dict(stages=given.stages, steps=given.steps)
     run = neural_style.coarse_to_fine_steps if given.stages > 1 else neural_style.neural_style_steps
     states = run(minicnn.load(given.net), given.picture, given.paintings, **settings)
-    made = watched(given.steps * given.stages, states, given).image
+    made = watched(given.steps * given.stages, states, given, start).image
     save(given, neural_style.with_colours_of(made, images.resize(images.load_image(given.picture), made.shape[:2]))
          if given.colours else made)
 
@@ -76,24 +83,17 @@ def fast(given):
 def texture(given):
     start = started(given, neural_style.StyleState)
     states = texture_steps(minicnn.load(given.net), given.picture, size=given.size, start=start, rng=given.seed)
-    save(given, watched(given.steps, states, given).image)
+    save(given, watched(given.steps, states, given, start).image)
 
 
 def sound(given):
     (content, rate), (other, other_rate) = audio.read_wav(given.picture), audio.read_wav(given.paintings[0])
     if rate != other_rate:
         raise SettingError(f"sound: the clips have {rate} and {other_rate} samples a second, expected the same; convert one")
-    given.animation = None
-    state = watched(given.steps, audio.audio_style_steps(audio.sound_net(rng=given.seed), content, other, rng=given.seed,
-                                                         start=started(given, audio.AudioState)), given)
+    start = started(given, audio.AudioState)
+    states = audio.audio_style_steps(audio.sound_net(rng=given.seed), content, other, rng=given.seed, start=start)
+    state = watched(given.steps, states, given, start)
     audio.write_wav(given.out, audio.griffin_lim(audio.magnitude_of(state.x), len(content), rng=given.seed), rate)
-
-
-def shrunk(picture, size):
-    """Return a picture whose longer side is `size`, or as it is without."""
-    picture = images.load_image(picture)
-    scale = size / max(picture.shape[:2]) if size else 1
-    return picture if scale == 1 else images.resize(picture, [max(1, round(n * scale)) for n in picture.shape[:2]])
 
 
 def save(given, picture):
@@ -153,13 +153,17 @@ def main(arguments=None):
     """Do what the command line says; return the exit status."""
     given = parser().parse_args(arguments)
     try:
-        if not Path(given.out).absolute().parent.is_dir():
-            raise SettingError(f"--out {given.out!r}: there is no such folder; make it first")
+        endings = (".wav",) if given.work is sound else (".png", ".jpg", ".jpeg")
+        if not Path(given.out).absolute().parent.is_dir() or Path(given.out).suffix.lower() not in endings:
+            raise SettingError(f"--out {given.out!r}: expected a file in an existing folder that ends in {' or '.join(endings)}")
         given.work(given)
         return 0
     except MinicnnError as error:
         print(f"paint: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("paint: stopped before there was anything to write", file=sys.stderr)
+        return 130
 
 
 if __name__ == "__main__":

@@ -7,13 +7,13 @@ from minicnn.optim import Adadelta
 from .training import Recipe, cifar10_parts, main
 
 
-def begin(parameters):
+def begin(net):
     """Make the first weights small, and the biases of the convolutions 0.1.
 
     Photographs hold little fine detail, so that gradients hardly touch the fine noise of a random filter; small first weights
     keep it invisible. The biases are the demo's: no ReLU is dead at first.
     """
-    for name, parameter in parameters.items():
+    for name, parameter in net.parameters().items():
         if name.endswith("/weight"):
             parameter.data *= 0.25
         elif name != "fc/bias":

@@ -14,6 +14,7 @@ import numpy as np
 
 import minicnn
 from minicnn.art.fast_style import StyleStep
+from minicnn.art.many_styles import style_parameters
 from minicnn.data import PictureFiles, flipped, in_turn, normalize, windows
 from minicnn.errors import SettingError
 from minicnn.optim import Adam
@@ -27,38 +28,50 @@ HELD_OUT = 16           # photographs that are not trained on
 
 def recipe(given, name):
     """Return the Recipe of what was asked for on the command line."""
-    looking = minicnn.load(given.net)
+    looking, styles = minicnn.load(given.net), [Path(p).stem for p in given.paintings]
     weights = given.content_weight, given.style_weight, given.tv_weight
     step = lambda rng: StyleStep(looking, given.paintings, weights=weights, style_size=given.style_size, rng=rng)     # noqa: E731
     options = dict(width=given.width, norm=given.norm or ("conditional" if len(given.paintings) > 1 else "instance"),
                    styles=len(given.paintings))
     return Recipe(name=name, architecture="transform", data=None, epochs=given.epochs, batch_size=given.batch, lr=given.lr,
                   warmup=0.05 * given.epochs, augment=in_turn(windows(given.size), flipped),
-                  options=tuple(options.items()), begin=begin(given.start),
+                  options=tuple(options.items()), begin=begin(given.start, styles),
                   take_step=step, measure=lambda net, pictures: measured(step(np.random.default_rng(0)), net, pictures),
                   unit="{:.4f}", optimizer=Adam, beside="style", command=command(given))
 
 
 def command(given):
-    """Return what to write to train the same network again."""
-    shown = [Path(p).name for p in given.paintings] + ["--images FOLDER"] + [
-        f"--{key.replace('_', '-')} {getattr(given, key)}"
-        for key in ("net", "style_weight", "style_size", "photo_size", "size", "batch", "width")]
+    """Return what to write to train the same network again; a checkpoint of another command is refused."""
+    settings = [(key, value) for key, value in sorted(vars(given).items())
+                if key not in ("paintings", "images", "out", "start", "fresh", "epochs", "seed", "lr") and value is not None]
+    shown = [Path(p).name for p in given.paintings] + ["--images FOLDER"] + [f"--{k.replace('_', '-')} {v}" for k, v in settings]
     return "tools.train_style " + " ".join(shown) + (f" --start {Path(given.start).name}" if given.start else "")
 
 
-def begin(path):
-    """Return what puts the weights of another network into a new one; a single style is the start of all styles."""
+def begin(path, names=()):
+    """Return what puts the weights of another network into a new one.
+
+    A style of the new one begins as that of the same name, or else as the mean of all that are there.
+    """
     if not path:
         return None
-    given = {name: p.data for name, p in minicnn.load(path).parameters().items()}
+    old = minicnn.load(path)
+    tables, rows = style_parameters(old), [list(old.classes or ()).index(n) if n in (old.classes or ()) else None for n in names]
 
-    def fill(parameters):
-        for name, parameter in parameters.items():
-            if name not in given or given[name].size not in (parameter.size, parameter.size // len(parameter.data)):
-                raise SettingError(f"--start: {path!r} has no {name} {parameter.shape}; expected a transform network of that "
-                                   "width")
-            parameter.data[...] = given[name]
+    def values(name, array):
+        """Return an array of the old network as the new one has it: its tables with other rows, or a table's row alone."""
+        if name not in tables:
+            return array
+        picked = np.stack([array.mean(axis=0) if row is None else array[row] for row in rows])
+        return picked if len(names) > 1 else picked[0]
+
+    def fill(net):
+        old_arrays = {name: values(name, p.data) for name, p in old.parameters().items()} | old.buffers()
+        for name, array in ({name: p.data for name, p in net.parameters().items()} | net.buffers()).items():
+            if name not in old_arrays or old_arrays[name].shape not in (array.shape, array.shape[1:]):
+                raise SettingError(f"--start: {path!r} has no {name} {array.shape}; expected a {net.architecture} of that width "
+                                   "and norm")
+            array[...] = old_arrays[name]
     return fill
 
 
@@ -98,9 +111,12 @@ def main(arguments=None):
 
     def work():
         check_destination(out)
-        if given.epochs < 1 or given.seed < 0 or not given.lr > 0 or given.batch < 1 or not 32 <= given.size <= given.photo_size:
-            raise SettingError("--epochs and --batch: expected whole numbers from 1, --size from 32 to --photo-size, --seed "
-                               "from 0, and an --lr above 0")
+        if len(given.paintings) > 1 and not given.out:
+            raise SettingError("--out: of several paintings give the file to write, such as weights/many.h5")
+        if given.epochs < 1 or given.seed < 0 or not given.lr > 0 or given.batch < 1 or given.size % 4 or \
+                not 32 <= given.size <= given.photo_size:
+            raise SettingError("--epochs and --batch: expected whole numbers from 1, --size a multiple of 4 from 32 to "
+                               "--photo-size, --seed from 0, and an --lr above 0")
         files = picture_files(given.images)
         few = max(1, min(HELD_OUT, len(files) // 10))
         train, test = (PictureFiles(some, given.photo_size) for some in (files[few:] or files, files[:few]))

@@ -34,8 +34,9 @@ def recipe(given, name):
                                   for k in range(len(pictures))]))
     return Recipe(name=name, architecture="super_resolution", data=None, epochs=given.epochs, batch_size=given.batch, lr=given.lr,
                   warmup=0.05 * given.epochs, augment=flipped, begin=begin(given.start), take_step=lambda rng: step,
-                  measure=measured, unit="{:.5f}", optimizer=Adam, beside="loss_again",
-                  command=f"tools.train_super_resolution --images FOLDER --loss {given.loss} --size {given.size}{start}")
+                  measure=measured, unit="{:.5f}", optimizer=Adam,
+                  command=f"tools.train_super_resolution --images FOLDER --loss {given.loss} --net {given.net} "
+                          f"--size {given.size} --batch {given.batch}{start}")
 
 
 def main(arguments=None):

@@ -44,7 +44,7 @@ class Recipe:
     warmup: float = 0.0         # epochs
     augment: object = None
     options: tuple = ()         # of minicnn.build, as pairs
-    begin: object = None        # called with the parameters, to change the first weights in place
+    begin: object = None        # called with the network, to change its first weights in place
     take_step: object = None    # a function of the run's rng that returns a TrainingStep; without: a classifier's
     after: object = None        # called with (train, path of the weights) at the end, for what belongs beside them
     measure: object = accuracy  # what is reported: a number of (net, pictures)
@@ -114,7 +114,7 @@ def run(recipe, train, tests, epochs, seed, out, licence="", fresh=False):
         net.classes = train.classes
     checkpoint, optimizer = out.with_suffix(".checkpoint.npz"), recipe.optimizer(net.train(rng).parameters(), recipe.lr)
     if recipe.begin:
-        recipe.begin(net.parameters())
+        recipe.begin(net)
     take_step = recipe.take_step(rng) if recipe.take_step else TrainingStep()
     others, start = take_step.models, START
     about = {"recipe": recipe.name, "seed": seed, "epochs": epochs, "batch_size": recipe.batch_size, "pictures": len(train)}
@@ -161,7 +161,8 @@ def _steps(steps, bar, epochs, beside, save):
             if state.step and not math.isnan(state.loss):
                 loss = state.loss if math.isnan(loss) else 0.98 * loss + 0.02 * state.loss
                 right = state.accuracy if math.isnan(right) else 0.98 * right + 0.02 * state.accuracy
-                bar.set_postfix(epoch=state.epoch, loss=f"{loss:.3f}", **{beside: f"{right:.3f}"}, refresh=False)
+                others = {} if math.isnan(right) else {beside: f"{right:.3f}"}
+                bar.set_postfix(epoch=state.epoch, loss=f"{loss:.3f}", **others, refresh=False)
             done = len(state.left) == 0 and state.step > 0
             if asked or done or time.time() > saved + 60 * MINUTES:
                 save(state)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import ops
-from ..checks import generator, number, whole_number
+from ..checks import generator, number, started, whole_number
 from ..errors import SettingError, ShapeError
 from ..files import replacing
 from ..loop import last, take
@@ -27,6 +27,7 @@ from ..nn import Conv2d, Network, ReLU
 from ..optim import lbfgs_steps
 from ..tensor import Tensor
 from ..tape import no_grad
+from ..visualize.checks import array, network
 from .deepdream import deepdream
 
 N_FFT, RATE, MOST_SECONDS = 2048, 22050, 600
@@ -59,16 +60,20 @@ def read_wav(path):
 def write_wav(path, samples, rate=RATE):
     """Write samples (n,), as of -1..1, as 16-bit WAV, whole or not at all; louder ones are made fit."""
     from scipy.io import wavfile
-    samples = _sound("write_wav", samples)
+    samples, rate = _sound("write_wav", samples), whole_number("write_wav", "rate", rate, 1, 1_000_000)
     loudest = max(float(np.abs(samples).max()), 1.0)
-    with replacing(os.fspath(path)) as temporary:
-        wavfile.write(temporary, whole_number("write_wav", "rate", rate, 1, 1_000_000),
-                      np.rint(samples / loudest * 32767).astype(np.int16))
+    try:
+        with replacing(os.fspath(path)) as temporary:
+            wavfile.write(temporary, rate, np.rint(samples / loudest * 32767).astype(np.int16))
+    except (OSError, TypeError) as error:
+        raise SettingError(f"write_wav: {path!r} cannot be written ({getattr(error, 'strerror', None) or error}); give a file in "
+                           "an existing folder") from None
 
 
 def _sound(name, samples):
     try:
-        samples = np.asarray(samples, np.float64)
+        samples = np.asarray(samples)
+        samples = samples.astype(np.float64) if samples.dtype.kind in "iuf" else np.zeros(0)
     except (TypeError, ValueError):
         samples = np.zeros(0)
     if samples.ndim != 1 or samples.size == 0 or not np.isfinite(samples).all():
@@ -91,17 +96,27 @@ def stft(samples, n_fft=N_FFT):
 
 def istft(S, length):
     """Return the sound (length,) whose transform is nearest to S (n_fft / 2 + 1, frames)."""
-    if np.ndim(S) != 2 or len(S) < 3:
-        raise ShapeError(f"istft: S has shape {np.shape(S)}, expected (n_fft / 2 + 1, frames)")
+    S = _spectrum("istft", "S", S)
     n_fft = 2 * (len(S) - 1)
     hop, window = _hop(n_fft), _window(n_fft)
-    length = whole_number("istft", "length", length, 1, (np.shape(S)[1] - 1) * hop + hop)
-    frames = np.fft.irfft(np.asarray(S).T, n=n_fft, axis=1) * window
+    length = whole_number("istft", "length", length, 1, (S.shape[1] - 1) * hop)
+    frames = np.fft.irfft(S.T, n=n_fft, axis=1) * window
     total, weight = np.zeros((2, (len(frames) - 1) * hop + n_fft))
     for t, frame in enumerate(frames):
         total[t * hop:t * hop + n_fft] += frame
         weight[t * hop:t * hop + n_fft] += window ** 2
     return (total / np.maximum(weight, 1e-12))[n_fft // 2:n_fft // 2 + length]
+
+
+def _spectrum(name, what, S):
+    """Return S (n_fft / 2 + 1, frames), finite numbers, as an array."""
+    try:
+        S = np.asarray(S)
+    except ValueError:
+        S = np.zeros(0)
+    if S.ndim != 2 or len(S) < 3 or S.shape[1] < 2 or S.dtype.kind not in "iufc" or not np.isfinite(S).all():
+        raise ShapeError(f"{name}: {what} has shape {S.shape}, expected (n_fft / 2 + 1, frames), finite numbers")
+    return S
 
 
 def _hop(n_fft):
@@ -121,13 +136,15 @@ class GriffinLimState:
 def griffin_lim_steps(magnitude, length, *, start=None, rng=0):
     """Yield a GriffinLimState at the start and after every round, without end.
 
-    magnitude M (n_fft / 2 + 1, frames), 0 or more; length: of the sound, in samples. start: a sound that lends its phases;
-    without, they are random.
+    magnitude M (n_fft / 2 + 1, frames), 0 or more; length: of the sound, in samples, that has so many frames. start: a sound
+    that lends its phases; without, they are random.
     """
-    magnitude = np.asarray(magnitude, np.float64)
-    if magnitude.ndim != 2 or not np.isfinite(magnitude).all() or (magnitude < 0).any():
-        raise ShapeError(f"griffin_lim: magnitude has shape {magnitude.shape}, expected (n_fft / 2 + 1, frames), numbers from 0")
+    magnitude = _spectrum("griffin_lim", "magnitude", magnitude)
     n_fft = 2 * (len(magnitude) - 1)
+    least = (magnitude.shape[1] - 2) * _hop(n_fft) + 1
+    length = whole_number("griffin_lim", "length", length, least, (magnitude.shape[1] - 1) * _hop(n_fft))
+    if magnitude.dtype.kind == "c" or (magnitude < 0).any():
+        raise ShapeError("griffin_lim: magnitude holds numbers below 0 or complex ones, expected real ones from 0; np.abs(S)")
     if start is None:
         S = magnitude * np.exp(2j * np.pi * generator("griffin_lim", rng).random(magnitude.shape))
     else:
@@ -158,7 +175,8 @@ def sound_net(filters=2048, width=11, bins=N_FFT // 2 + 1, rng=0):
     Its weights have the published deviation sqrt(2) sqrt(2 / ((bins + filters) width)); 4096 filters are published. With fewer
     filters than frequencies some mixtures of these are seen by none, and fill with noise.
     """
-    filters, width = whole_number("sound_net", "filters", filters, 1, 8192), whole_number("sound_net", "width", width, 1, 1024)
+    filters, width, bins = (whole_number("sound_net", name, value, least, 8193) for name, value, least in (
+        ("filters", filters, 1), ("width", width, 1), ("bins", bins, 3)))
     net, rng = Network("sound_net"), generator("sound_net", rng)
     net.add("conv1", Conv2d(bins, filters, (1, width)))
     net.add("relu1", ReLU())
@@ -174,7 +192,10 @@ def log_magnitude(samples, n_fft=N_FFT):
 
 def magnitude_of(x):
     """Return the magnitudes (bins, frames) of what log_magnitude makes; numbers below 0 are none and count as silence."""
-    return np.expm1(np.maximum(np.asarray(x, np.float64)[0, :, 0], 0))
+    x = array("magnitude_of", "x", x)
+    if x.ndim != 4 or len(x) != 1 or x.shape[2] != 1:
+        raise ShapeError(f"magnitude_of: x has shape {x.shape}, expected (1, bins, 1, frames), as log_magnitude gives it")
+    return np.expm1(np.maximum(x[0, :, 0].astype(np.float64), 0))
 
 
 @dataclass(frozen=True)
@@ -188,12 +209,15 @@ class AudioState:
 
 
 def audio_style_steps(net, content, style, *, content_weight=0.02, style_weight=1.0, start=None, rng=0):
-    """Yield an AudioState at the start, faint noise, and after every step of L-BFGS, without end.
+    """Yield an AudioState at the start, faint noise, and after every step of L-BFGS, as long as L falls.
 
         L = content_weight ||F - P||^2 / ||P||^2 + style_weight ||G - A||^2 / ||A||^2,  F, P, G, A as for pictures
 
-    content, style: sounds (n,) of the same rate. net: a sound_net. start: the AudioState of an earlier run, to go on.
+    content, style: sounds (n,) of the same rate. net: a sound_net. start: the AudioState of an earlier run, to go on. (L is
+    written out here, since perceptual_loss.py is about pictures: three channels less a mean, and smooth.)
     """
+    network("audio_style", net, "conv1")
+    started("audio_style", start, AudioState)
     content_weight, style_weight = (number("audio_style", name, value, at_least=0) for name, value in (
         ("content_weight", content_weight), ("style_weight", style_weight)))
     n_fft = 2 * (net.layer("conv1").parameters["weight"].shape[1] - 1)
@@ -201,6 +225,8 @@ def audio_style_steps(net, content, style, *, content_weight=0.02, style_weight=
     with no_grad():
         P = net(seen).data
         A = ops.gram_matrix(net(log_magnitude(style, n_fft).astype(net.dtype)), normalize=True).data
+    if not P.any() or not A.any():
+        raise SettingError(f"audio_style: the {'style' if P.any() else 'content'} is silent, expected a sound")
     weights = content_weight / float((P ** 2).sum()), style_weight / float((A ** 2).sum())
     parts = []
 
@@ -215,16 +241,16 @@ def audio_style_steps(net, content, style, *, content_weight=0.02, style_weight=
 
     x = generator("audio_style", rng).standard_normal(seen.shape, dtype=np.float32) * np.float32(1e-3)
     if start is not None:
-        x = start.x.astype(np.float32)
-        if x.shape != seen.shape:
-            raise ShapeError(f"audio_style: the run to go on with has {x.shape}, expected {seen.shape}; give the same sounds")
-    for step, state in enumerate(lbfgs_steps(function, x), start.step if start is not None else 0):
-        yield AudioState(step, state.x.astype(np.float32), state.loss, *parts)
+        x = start.x
+        if np.shape(x) != seen.shape:
+            raise ShapeError(f"audio_style: the run to go on with has {np.shape(x)}, expected {seen.shape}; give the same sounds")
+    for step, state in enumerate(lbfgs_steps(function, x.astype(net.dtype)), start.step if start is not None else 0):
+        yield AudioState(step, state.x.astype(net.dtype), state.loss, *parts)
 
 
 def audio_style(content, style, *, steps=300, rounds=100, filters=2048, rng=0, **settings):
     """Return the sound of `content` with the timbre of `style`, as long as the content; settings as in `audio_style_steps`."""
-    rng = generator("audio_style", rng)
+    rng, rounds = generator("audio_style", rng), whole_number("audio_style", "rounds", rounds, 0)
     state = last(take(steps, audio_style_steps(sound_net(filters, rng=rng), content, style, rng=rng, **settings)))
     return griffin_lim(magnitude_of(state.x), len(content), rounds, rng=rng)
 
@@ -239,7 +265,10 @@ def picture_of(samples, n_fft=N_FFT // 2):
 
 def sound_of(picture, white, length, *, start=None, rounds=100, rng=0):
     """Return the sound (length,) of a picture as picture_of makes them, the mean of its colours; start lends its phases."""
-    magnitude = np.expm1(np.asarray(picture, np.float64).mean(axis=2)[::-1] / 255 * white)
+    picture, white = array("sound_of", "picture", picture), number("sound_of", "white", white, above=0, at_most=100)
+    if picture.ndim != 3:
+        raise ShapeError(f"sound_of: picture has shape {picture.shape}, expected (H, W, 3), as picture_of gives it")
+    magnitude = np.expm1(picture.astype(np.float64).mean(axis=2)[::-1] / 255 * white)
     return griffin_lim(magnitude, length, rounds, start=start, rng=rng)
 
 
@@ -248,7 +277,7 @@ def dream_of_sound(net, samples, layer, *, rounds=100, rng=0, **settings):
 
     settings: those of deepdream. Notes become strokes and beats become edges, and are made more so.
     """
-    samples = _sound("dream_of_sound", samples)
+    samples, rounds = _sound("dream_of_sound", samples), whole_number("dream_of_sound", "rounds", rounds, 0)
     picture, white = picture_of(samples)
     dreamt = deepdream(net, picture, layer, rng=rng, **settings)
     return sound_of(dreamt, white, len(samples), start=samples, rounds=rounds), dreamt

@@ -16,17 +16,20 @@ and M. Tyka 2015, their notebook.
 """
 import itertools
 from dataclasses import dataclass
-from numbers import Integral
 
 import numpy as np
 
 from .. import images, ops, tape
-from ..checks import generator, number, whole_number
-from ..errors import ImageError, SettingError
+from ..checks import generator, number, started, whole_number
+from ..errors import ImageError, SettingError, ShapeError
 from ..loop import last, take
 from ..nn import Concat, Function
 from ..tensor import Tensor
-from ..visualize.checks import network
+from ..visualize.checks import array, network
+
+
+MOST_OCTAVES = 64
+GUIDE, AT_ONCE = 512, 4096          # pixels of a guide's longer side; places that are compared with its at a time
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,9 @@ def objective_guide(features):
     y = features.reshape(features.shape[1], -1)                             # (C, places of the guide)
 
     def objective(dst):
-        columns = dst.reshape(dst.shape[1], -1)
-        return y[:, (columns.T @ y).argmax(axis=1)].reshape(dst.shape)
+        columns = dst.reshape(dst.shape[1], -1).T
+        best = [(columns[k:k + AT_ONCE] @ y).argmax(axis=1) for k in range(0, len(columns), AT_ONCE)]
+        return y[:, np.concatenate(best)].reshape(dst.shape)
     return objective
 
 
@@ -63,15 +67,21 @@ def make_step(net, src, end, *, step_size=1.5, jitter=32, clip=True, objective=o
     picture is looked at in; the shift then is up to as many. rng: a Generator, which moves on, or a seed. The loss is
     1/2 ||a||^2 per activation.
     """
+    src, step_size = array("deepdream", "src", src), number("deepdream", "step_size", step_size)
+    if src.ndim != 4 or len(src) != 1 or not np.isfinite(src).all():
+        raise ShapeError(f"deepdream: src has shape {src.shape}, expected one picture (1, C, H, W), finite, as "
+                         "net.preprocess(..., whole=True).data is")
     jitter = whole_number("deepdream", "jitter", jitter, 0)
+    tile = None if tile is None else whole_number("deepdream", "tile", tile, 32)
     low, high = images.pixel_range(net.preprocessing)
-    tile = None if tile is None or max(src.shape[2:]) <= tile else whole_number("deepdream", "tile", tile, 32)
+    tile = None if tile is None or max(src.shape[2:]) <= tile else tile
     ox, oy = generator("deepdream", rng).integers(-(tile or jitter), (tile or jitter) + 1, 2)
     src = images.jitter(src, oy, ox)                                    # apply jitter shift
 
     ends, g, loss = _ends(net, end), np.empty_like(src), np.zeros(2)
+    _check_objective(objective, ends)
     for rows, columns in _tiles(src.shape[2:], tile):
-        x = Tensor(np.ascontiguousarray(src[:, :, rows, columns]), requires_grad=True)
+        x = Tensor(np.ascontiguousarray(src[:, :, rows, columns], net.dtype), requires_grad=True)
         acts = net.activations(x, upto=max(ends, key=list(net.layers).index))
         loss += _backward(acts, ends, objective)                        # specify the optimization objective
         g[:, :, rows, columns] = x.grad
@@ -82,6 +92,13 @@ def make_step(net, src, end, *, step_size=1.5, jitter=32, clip=True, objective=o
     if clip:
         src = np.clip(src, low, high)
     return src.astype(np.float32, copy=False), float(loss[0] / loss[1])
+
+
+def _check_objective(objective, ends):
+    missing = [name for name in ends if not callable(objective.get(name) if isinstance(objective, dict) else objective)]
+    if missing:
+        raise SettingError(f"deepdream: the objective of layer {missing[0]!r} is no function, expected one of the activations, "
+                           "such as objective_L2, or a dict with one for each layer")
 
 
 def _backward(acts, ends, objective):
@@ -97,10 +114,11 @@ def _backward(acts, ends, objective):
 
 
 def _ends(net, end):
-    """Return layer -> weight of a layer's name or of such a dict."""
-    ends = {end: 1.0} if not isinstance(end, dict) else end
+    """Return layer -> weight of a layer's name, of names, or of such a dict."""
+    ends = end if isinstance(end, dict) else dict.fromkeys(end if isinstance(end, (list, tuple)) else [end], 1.0) if end else {}
     if not ends:
-        raise SettingError("deepdream: there is no layer to dream with, expected a name, or a dict name -> weight")
+        raise SettingError(f"deepdream: there is no layer to dream with, given is {end!r}, expected a name, or a dict name -> "
+                           "weight")
     for name in ends:
         net.layer(name)
     return {name: number("deepdream", f"the weight of layer {name!r}", weight) for name, weight in ends.items()}
@@ -111,10 +129,11 @@ def before_relu(net, end):
     found = {}
     for name, weight in _ends(net, end).items():
         layer, inputs = net.layers[name]
-        if isinstance(layer, Concat):
-            found.update(before_relu(net, dict.fromkeys(inputs, weight)))
-        else:
-            found[inputs[0] if isinstance(layer, Function) and layer.op is ops.relu else name] = weight
+        rectified = isinstance(layer, Function) and layer.op is ops.relu
+        taps = (before_relu(net, dict.fromkeys(inputs, weight)) if isinstance(layer, Concat) else
+                {inputs[0] if rectified else name: weight})
+        for tap, share in taps.items():
+            found[tap] = found.get(tap, 0.0) + share
     return found
 
 
@@ -137,6 +156,7 @@ def deepdream_steps(net, image, layer, *, octaves=1, octave_scale=1.4, steps=10,
     `make_step`.
     """
     network("deepdream", net)
+    started("deepdream", start, DreamState)
     rng, ends = generator("deepdream", rng), before_relu(net, layer) if pre_relu else _ends(net, layer)
     if guide is not None:
         settings["objective"] = guided_by(net, guide, ends)
@@ -161,10 +181,12 @@ def deepdream_steps(net, image, layer, *, octaves=1, octave_scale=1.4, steps=10,
 
 
 def guided_by(net, guide, end):
-    """Return layer -> objective_guide of what the layers see in a picture."""
+    """Return layer -> objective_guide of what the layers see in a picture, brought to GUIDE pixels if it is larger."""
+    guide, ends = images.load_image(guide), _ends(net, end)
+    guide = images.resize_longer(guide, GUIDE) if max(guide.shape[:2]) > GUIDE else guide
     with tape.no_grad():
-        acts = net.activations(net.preprocess(guide, whole=True), upto=max(end, key=list(net.layers).index))
-    return {name: objective_guide(acts[name].data) for name in end}
+        acts = net.activations(net.preprocess(guide, whole=True).data, upto=max(ends, key=list(net.layers).index))
+    return {name: objective_guide(acts[name].data) for name in ends}
 
 
 def zoom_steps(net, image, layer, *, zoom=0.05, rng=0, **settings):
@@ -183,6 +205,7 @@ def zoom_steps(net, image, layer, *, zoom=0.05, rng=0, **settings):
 def zoomed(picture, zoom):
     """Return a picture (H, W, 3) uint8 enlarged by 1 + zoom around its middle, bilinear, of the same size as before."""
     from PIL import Image
+    picture, zoom = images.load_image(picture), number("deepdream", "zoom", zoom, above=0, at_most=1)
     shares = [n * zoom / 2 / (1 + zoom) for n in picture.shape[:2]]
     box = shares[1], shares[0], picture.shape[1] - shares[1], picture.shape[0] - shares[0]
     return np.asarray(Image.fromarray(picture).resize(picture.shape[1::-1], Image.Resampling.BILINEAR, box))
@@ -190,15 +213,17 @@ def zoomed(picture, zoom):
 
 def deepdream(net, image, layer, *, octaves=4, octave_scale=1.4, steps=10, rng=0, **settings):
     """Return the dreamt picture (H, W, 3) uint8: `steps` steps of `deepdream_steps` in each octave."""
+    whole_number("deepdream", "octaves", octaves, 1, MOST_OCTAVES)
+    whole_number("deepdream", "steps", steps, 0)
     states = deepdream_steps(net, image, layer, octaves=octaves, octave_scale=octave_scale, steps=steps, rng=rng, **settings)
     return last(take(octaves * steps, states)).image
 
 
 def _octave_sizes(size, octaves, octave_scale, steps):
     """Return the octaves' (height, width), the smallest first."""
-    if not isinstance(octaves, Integral) or not isinstance(steps, Integral) or octaves < 1 or steps < 0 or octave_scale <= 1:
-        raise SettingError(f"deepdream: {octaves} octaves of scale {octave_scale} with {steps} steps each, expected whole "
-                           "numbers from 1 and from 0, and a scale above 1")
+    whole_number("deepdream", "octaves", octaves, 1, MOST_OCTAVES)
+    whole_number("deepdream", "steps", steps, 0)
+    number("deepdream", "octave_scale", octave_scale, above=1, at_most=64)
     sizes = [tuple(round(n / octave_scale ** k) for n in size) for k in range(octaves)][::-1]
     if min(sizes[0]) < 32:
         raise ImageError(f"deepdream: the smallest of {octaves} octaves is {sizes[0][0]}x{sizes[0][1]} pixels, expected at "

@@ -24,7 +24,7 @@ from ..visualize.checks import network
 from .many_styles import choose_style, styles_of, with_style
 from .perceptual_loss import PerceptualLoss, answers, between, gram_matrices, sized, weights_of_layers
 
-# Content from an early layer, as most have it who published such networks; what is to stay are contours.
+# Content from an early layer: what is to stay are contours. A later one, relu3_3, left hardly any in as many steps.
 LAYERS = {"vgg16": (("relu2_2",), ("relu1_2", "relu2_2", "relu3_3", "relu4_3")),
           "squeezenet1_1": (("fire2/concat",), ("relu_conv1", "fire2/concat", "fire4/concat", "fire5/concat"))}
 LAYERS["vgg19"] = LAYERS["vgg16"]
@@ -36,7 +36,7 @@ MARGIN = 64                 # pixels around a tile; an output pixel of the trans
 class StyleStep(TrainingStep):
     """What training_steps does with a batch of photographs: a step towards painting them in the styles of `paintings`.
 
-    looking: the Network that judges. weights: of content, style and total variation; style_size: pixels of the paintings' long
+    looking: the Network that judges. weights: of content, style and total variation. style_size: pixels of the paintings' longer
     side. first: the number of the first painting's style in the network, if it has others. rng: the run's Generator, which says
     who gets which style. `parts`: content and style of the last batch, with their weights. Only what the optimiser has is
     trained. Raises SettingError, ImageError, UnknownNameError.
@@ -65,8 +65,17 @@ class StyleStep(TrainingStep):
                        for name, P in answers(self.looking, seen, self.content).items()}
         styles = {name: (of[which], self.style_weight * self.style[name]) for name, of in self.grams.items()}
         objective = PerceptualLoss(self.looking, photographs, styles, self.tv_weight)
-        choose_style(net, np.eye(styles_of(net), dtype=np.float32)[self.first + which])
-        loss = objective.of(ops.conv2d(net(x), w, b))
+        if self.first + self.count > styles_of(net):
+            raise SettingError(f"StyleStep: {self.count} paintings from style {self.first} on for a network of {styles_of(net)} "
+                               "styles; build it with norm=\"conditional\" and as many styles")
+        rows = np.eye(styles_of(net), dtype=np.float32)
+        choose_style(net, rows[self.first + which])
+        made = net(x)
+        choose_style(net, rows[:1])                     # as it was
+        if made.shape != x.shape:
+            raise ShapeError(f"StyleStep: of pictures {x.shape} the network makes {made.shape}; expected sides that are "
+                             "multiples of 4, and a transform network")
+        loss = objective.of(ops.conv2d(made, w, b))
         self.parts = objective.parts
         return loss
 
@@ -95,14 +104,11 @@ def stylize(net, picture, *, style=None, size=None, tile=1024):
     tile = whole_number("stylize", "tile", tile, 4 * MARGIN) // 4 * 4
     picture = images.load_image(picture)
     if size is not None:
-        scale = whole_number("stylize", "size", size, 8, images.MAX_SIZE) / max(picture.shape[:2])
-        picture = images.resize(picture, tuple(max(1, round(n * scale)) for n in picture.shape[:2]))
+        picture = images.resize_longer(picture, whole_number("stylize", "size", size, 8, images.MAX_SIZE))
     net = with_style(net, style)
     if max(picture.shape[:2]) <= tile:
         return painted(net, picture)
-    scale = OVERVIEW / max(picture.shape[:2])
-    small = images.resize(picture, tuple(max(8, round(n * scale)) for n in picture.shape[:2]))
-    return _in_tiles(with_statistics_of(net, small), picture, tile)
+    return _in_tiles(with_statistics_of(net, images.resize_longer(picture, OVERVIEW)), picture, tile)
 
 
 def painted(net, picture):
@@ -111,7 +117,7 @@ def painted(net, picture):
     if min(H, W) < low:
         raise ShapeError(f"stylize: the picture is {H}x{W} pixels, expected at least {low}x{low}")
     with tape.no_grad():
-        made = net(net.preprocess(bordered(picture), whole=True)).data
+        made = net(net.preprocess(bordered(picture), whole=True).data).data
     return np.ascontiguousarray(images.deprocess(made, net.preprocessing)[BORDER:BORDER + H, BORDER:BORDER + W])
 
 
@@ -139,13 +145,12 @@ def with_statistics_of(net, picture):
 
     Other pictures, such as parts of that one, are then normalised as that one is.
     """
-    fixed, values = copy.copy(net), {"data": net.preprocess(bordered(picture), whole=True)}
-    fixed.layers = dict(net.layers)
+    fixed = copy.copy(net)
     with tape.no_grad():
-        for name, (layer, inputs) in net.layers.items():
-            if isinstance(layer, (GroupNorm, ConditionalInstanceNorm2d)):
-                fixed.layers[name] = _fixed_norm(layer, values[inputs[0]].data), inputs
-            values[name] = layer(*(values[source] for source in inputs))
+        values = net.activations(net.preprocess(bordered(picture), whole=True).data)
+    fixed.layers = {name: (_fixed_norm(layer, values[inputs[0]].data), inputs)
+                    if isinstance(layer, (GroupNorm, ConditionalInstanceNorm2d)) else (layer, inputs)
+                    for name, (layer, inputs) in net.layers.items()}
     return fixed
 
 

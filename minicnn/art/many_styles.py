@@ -15,6 +15,7 @@ from .. import nets
 from ..checks import generator
 from ..errors import SettingError, unknown_name
 from ..nn import ConditionalInstanceNorm2d
+from ..visualize.checks import finite, network
 
 
 def styles_of(net):
@@ -24,6 +25,7 @@ def styles_of(net):
 
 def style_weights(net, style):
     """Return the row (1, styles) of `style`: a style's name or number, or one number for each, which are divided by their sum."""
+    network("style", net)
     count = styles_of(net)
     if style is None:
         style = 0
@@ -36,12 +38,9 @@ def style_weights(net, style):
         if not 0 <= style < count:
             raise SettingError(f"style is {style}, expected a number from 0 to {count - 1}")
         return np.eye(count, dtype=np.float32)[[style]]
-    try:
-        row = np.asarray(style, np.float64)
-    except (TypeError, ValueError):
-        row = np.zeros(0)
-    if row.shape != (count,) or not np.isfinite(row).all() or row.sum() == 0:
-        raise SettingError(f"style is {style!r}, expected a name, a number or {count} weights with a sum that is not 0: one for "
+    row = finite("style", "style", style)
+    if row.shape != (count,) or (row < 0).any() or not 0 < row.sum() < np.inf:
+        raise SettingError(f"style is {style!r}, expected a name, a number or {count} weights, 0 or more and not all 0: one for "
                            "each style of the network")
     return (row / row.sum()).astype(np.float32)[None]
 
@@ -67,6 +66,9 @@ def with_new_style(net, name, rng=0):
 
     The other weights are copies. To learn it: a StyleStep with `first` its number, and an optimiser of `style_parameters`.
     """
+    network("with_new_style", net)
+    if not isinstance(name, str) or name in (net.classes or ()):
+        raise SettingError(f"with_new_style: name is {name!r}, expected a text that names none of the styles {net.classes}")
     if net.options.get("norm") != "conditional":
         raise SettingError(f"with_new_style: the network has the norm {net.options.get('norm')!r}, expected \"conditional\"")
     count, rng = styles_of(net), generator("with_new_style", rng)
@@ -77,7 +79,7 @@ def with_new_style(net, name, rng=0):
             new = old.mean(axis=0, keepdims=True)
             old = np.concatenate([old, new + 0.01 * rng.standard_normal(new.shape).astype(new.dtype)])
         more.set_array(key, old)
-    more.classes, more.provenance = [*(net.classes or map(str, range(count))), str(name)], dict(net.provenance)
+    more.classes, more.provenance = [*(net.classes or map(str, range(count))), name], dict(net.provenance)
     return more
 
 

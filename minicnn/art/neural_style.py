@@ -24,7 +24,10 @@ from .perceptual_loss import PerceptualLoss, answers, gram_matrices, sized, weig
 
 @dataclass(frozen=True)
 class StyleState:
-    """The picture after `step` steps, `image` (H, W, 3) uint8; L, and its content and style parts before their weights."""
+    """The picture after `step` steps, `image` (H, W, 3) uint8; L, and its content and style parts before their weights.
+
+    Of a part with weight 0 nothing is known; it counts as 0.
+    """
     step: int
     image: np.ndarray
     loss: float
@@ -36,7 +39,7 @@ class StyleState:
 def neural_style_steps(net, content, style, *, size=256, content_weight=1.0, style_weight=2.0, tv_weight=1.0, layers=None,
                        mix=None, style_scale=1.0, pooling="max", relative=True, start="noise", optimizer="lbfgs", lr=5.0,
                        rng=0):
-    """Yield a StyleState at the start and after every step, without end.
+    """Yield a StyleState at the start and after every step: by Adam without end, by L-BFGS as long as L falls.
 
     content: a picture (what net.preprocess takes); style: one, or a list of them with `mix`, their weights. size: of the longer
     side, of the result and, times style_scale, of the paintings. layers: (content layers, style layers), each a list of names
@@ -45,10 +48,13 @@ def neural_style_steps(net, content, style, *, size=256, content_weight=1.0, sty
     UnknownNameError, ImageError.
     """
     network("neural_style", net)
+    rng = check_descent("neural_style", optimizer, lr, rng)
+    if not isinstance(start, StyleState) and not (isinstance(start, str) and start in ("content", "noise")):
+        start = images.load_image(start)
     x, objective = prepare(net, content, style, size=size, weights=(content_weight, style_weight, tv_weight), layers=layers,
                            mix=mix, style_scale=style_scale, pooling=pooling, relative=relative)
-    x, done = _start(net, start, x, generator("neural_style", rng)), start.step if isinstance(start, StyleState) else 0
-    for step, x, loss in descend("neural_style", objective, x, optimizer, lr):
+    x, done = _start(net, start, x, rng), start.step if isinstance(start, StyleState) else 0
+    for step, x, loss in descend(objective, x, optimizer, lr):
         found = [part / max(weight, 1e-30) for part, weight in zip(objective.parts, (content_weight, style_weight))]
         yield StyleState(done + step, images.deprocess(x * to_network(net), net.preprocessing), loss, *found, x.copy())
 
@@ -66,13 +72,15 @@ def coarse_to_fine_steps(net, content, style, *, size=512, stages=2, steps=150, 
     picture only adds the fine ones. steps: of each of the `stages` but the last, which has the whole `size` and goes on without
     end. Other arguments as in neural_style_steps.
     """
-    size, stages = (whole_number("neural_style", name, value, 1) for name, value in (("size", size), ("stages", stages)))
-    steps, done = whole_number("neural_style", "steps", steps, 0), 0
+    size, stages, steps = (whole_number("neural_style", name, value, 1) for name, value in (
+        ("size", size), ("stages", stages), ("steps", steps)))
+    done = 0
     for stage in range(stages):
         states = neural_style_steps(net, content, style, size=round(size / 2 ** (stages - 1 - stage)), start=start, **settings)
-        for state in states if stage + 1 == stages else take(steps, states):
+        states = states if stage + 1 == stages else take(steps, states)
+        for state in states if stage == 0 else itertools.islice(states, 1, None):
             yield replace(state, step=done + state.step)
-        done, start = done + steps, state.image
+        done, start = done + state.step, state.image
 
 
 def prepare(net, content, style, *, size, weights, layers=None, mix=None, style_scale=1.0, pooling="max", relative=True):
@@ -81,7 +89,8 @@ def prepare(net, content, style, *, size, weights, layers=None, mix=None, style_
         ("content_weight", "style_weight", "tv_weight"), weights))
     content_layers, style_layers = weights_of_layers("neural_style", net, layers)
     looking = with_average_pooling(net) if one_of("pooling", pooling, ("max", "avg")) == "avg" else net
-    x, side = sized(net, content, whole_number("neural_style", "size", size, 32, images.MAX_SIZE)), round(size * style_scale)
+    x = sized(net, content, whole_number("neural_style", "size", size, 32, images.MAX_SIZE))
+    side = round(size * number("neural_style", "style_scale", style_scale, above=0, at_most=images.MAX_SIZE))
     whole_number("neural_style", "size x style_scale", side, 32, images.MAX_SIZE)
     paintings = style if isinstance(style, (list, tuple)) else [style]
     shares = _shares(mix, len(paintings))
@@ -105,6 +114,7 @@ def with_average_pooling(net):
 def with_colours_of(image, photograph):
     """Return `image` (H, W, 3) uint8 with its brightness, Y, and the colours, U and V, of a photograph of that size."""
     from PIL import Image
+    image, photograph = (images.load_image(picture) for picture in (image, photograph))
     if np.shape(image) != np.shape(photograph):
         raise ShapeError(f"with_colours_of: pictures of shapes {np.shape(image)} and {np.shape(photograph)}, expected one shape")
     bright, (_, u, v) = Image.fromarray(image).convert("YCbCr").split()[0], Image.fromarray(photograph).convert("YCbCr").split()
@@ -132,20 +142,26 @@ def _start(net, start, x, rng):
             raise ShapeError(f"neural_style: the run to go on with has pictures {np.shape(start.x)}, expected {x.shape}; give "
                              "the same photograph and size")
         return np.asarray(start.x, x.dtype)
-    if isinstance(start, str) and start in ("content", "noise"):
+    if isinstance(start, str):
         return x.copy() if start == "content" else rng.normal(0, 40, x.shape).astype(x.dtype)
-    picture = images.load_image(start)
-    return net.preprocess(images.resize(picture, x.shape[2:]), whole=True).data / to_network(net)
+    return net.preprocess(images.resize(start, x.shape[2:]), whole=True).data / to_network(net)
 
 
-def descend(what, objective, x, optimizer, lr):
+def check_descent(what, optimizer, lr, rng):
+    """Check the settings of `descend`; return the Generator of the random state."""
+    one_of("optimizer", optimizer, ("lbfgs", "adam"))
+    number(what, "lr", lr, above=0)
+    return generator(what, rng)
+
+
+def descend(objective, x, optimizer, lr):
     """Yield (step, x, L) at the start and after every step of "lbfgs", or "adam" with its lr in grey levels."""
-    if one_of("optimizer", optimizer, ("lbfgs", "adam")) == "lbfgs":
+    if optimizer == "lbfgs":
         for step, state in enumerate(lbfgs_steps(objective, x)):
             yield step, state.x.astype(x.dtype), state.loss
         return
     p = Tensor(x.copy(), requires_grad=True)
-    adam = Adam({"x": p}, lr=number(what, "lr", lr, above=0))
+    adam = Adam({"x": p}, lr=lr)
     for step in itertools.count():
         loss, p.grad = objective(p.data)
         yield step, p.data.copy(), loss

@@ -16,7 +16,7 @@ import numpy as np
 
 from .. import images, ops, tape
 from ..checks import number
-from ..errors import SettingError
+from ..errors import SettingError, ShapeError
 from ..tensor import Tensor
 from ..visualize.checks import network
 from ..visualize.inversion import to_network
@@ -35,8 +35,8 @@ class PerceptualLoss:
     """
 
     def __init__(self, net, content, style, tv_weight, relative=True):
-        self.net, self.tv_weight, self.parts = net, tv_weight, None
-        self.upto = max([*content, *style], key=list(net.layers).index)
+        self.net, self.parts, self.upto = net, None, last_of(net, [*content, *style])
+        self.tv_weight = number("PerceptualLoss", "tv_weight", tv_weight, at_least=0)
         self.content, self.style = _scaled(content, relative, 1 / 2), _scaled(style, relative, 1 / 4)
 
     def __call__(self, x):
@@ -49,6 +49,10 @@ class PerceptualLoss:
         """Return L of the Tensor p (N, C, H, W), a Tensor on its tape."""
         N, _, H, W = p.shape
         maps = self.net.activations(p * to_network(self.net), upto=self.upto)
+        for name, (P, _) in self.content.items():
+            if P.shape[1:] != maps[name].shape[1:] or len(P) not in (1, N):
+                raise ShapeError(f"PerceptualLoss: {name} answers {maps[name].shape}, its target is {P.shape}; expected pictures "
+                                 "as large as the photographs, and as many")
         content = sum((((maps[name] - P) ** 2) * (weight / N)).sum() for name, (P, weight) in self.content.items())
         style = sum((((ops.gram_matrix(maps[name], normalize=True) - A) ** 2) * (weight / N)).sum()
                     for name, (A, weight) in self.style.items())
@@ -60,8 +64,18 @@ def _scaled(targets, relative, factor):
     """Return layer -> (target, weight) with each picture's weight divided by what its target has, or times the paper's factor."""
     def of(target, weight):
         size = (target ** 2).reshape(len(target), -1).sum(axis=1).reshape(-1, *[1] * (target.ndim - 1))
-        return (weight / np.maximum(size, 1e-30) if relative else np.full_like(size, weight * factor)).astype(target.dtype)
+        relatively = weight / np.where(size > 0, size, np.inf)          # of a layer that does not answer nothing can be said
+        return (relatively if relative else np.full_like(size, weight * factor)).astype(target.dtype)
     return {name: (target, of(target, weight)) for name, (target, weight) in targets.items()}
+
+
+def last_of(net, names):
+    """Return the layer of some that runs last. Raises UnknownNameError, and SettingError if there is none."""
+    for name in names:
+        net.layer(name)
+    if not names:
+        raise SettingError("there is no layer to look at, expected names of some")
+    return max(names, key=list(net.layers).index)
 
 
 def answers(net, x, names):
@@ -69,7 +83,7 @@ def answers(net, x, names):
     if not names:
         return {}
     with tape.no_grad():
-        maps = net.activations(x * to_network(net), upto=max(names, key=list(net.layers).index))
+        maps = net.activations(x * to_network(net), upto=last_of(net, names))
         return {name: maps[name].data for name in names}
 
 
@@ -80,10 +94,7 @@ def gram_matrices(net, x, names):
 
 def sized(net, picture, side):
     """Return a picture with a longer side of `side` as x (1, C, H, W), pixels less the mean."""
-    picture = images.load_image(picture)
-    scale = side / max(picture.shape[:2])
-    picture = images.resize(picture, tuple(max(1, round(n * scale)) for n in picture.shape[:2]))
-    return net.preprocess(picture, whole=True).data / to_network(net)
+    return net.preprocess(images.resize_longer(images.load_image(picture), side), whole=True).data / to_network(net)
 
 
 def between(spec, looking):
@@ -110,7 +121,8 @@ def weights_of_layers(what, net, layers, known=LAYERS):
             raise SettingError(f"{what}: which layers of {net.architecture} are good for style is not known here; give "
                                "layers=([names for content], [names for style])")
         layers = known[net.architecture]
-    if not isinstance(layers, (tuple, list)) or len(layers) != 2 or isinstance(layers[0], str) or isinstance(layers[1], str):
+    fine = isinstance(layers, (tuple, list)) and len(layers) == 2 and all(isinstance(of, (tuple, list, dict)) for of in layers)
+    if not fine or not all(isinstance(name, str) for of in layers for name in of):
         raise SettingError(f"{what}: layers is {layers!r}, expected two lists of names: for content and for style")
     found = []
     for names in layers:

@@ -12,13 +12,13 @@ import numpy as np
 
 from .. import images, ops, tape
 from ..checks import one_of, whole_number
-from ..errors import SettingError
+from ..errors import SettingError, ShapeError
 from ..tensor import Tensor
 from ..training import TrainingStep
 from ..visualize.checks import network
 from .perceptual_loss import PerceptualLoss, answers, between
 
-FACTOR, MARGIN = 4, 24          # MARGIN: pixels of the small picture around a tile; an output pixel sees 16 to each side
+FACTOR, MARGIN = 4, 24          # MARGIN: pixels of the small picture around a tile; an output pixel sees 14 to each side
 LAYERS = {"vgg16": "relu2_2", "vgg19": "relu2_2", "squeezenet1_1": "fire2/concat"}
 
 
@@ -41,21 +41,24 @@ class SuperResolutionStep(TrainingStep):
     def loss(self, net, x):
         """Return L, a Tensor, of the pictures that the network makes of shrunk ones."""
         made = net(shrunk(x))
+        if made.shape != x.shape:
+            raise ShapeError(f"SuperResolutionStep: of pictures {x.shape} the network makes {made.shape}; expected sides that "
+                             "are multiples of 4, and a super_resolution network")
         if self.kind == "pixel":
             return ((made - x) ** 2).mean()
-        w, b = between(net.preprocessing, self.looking.preprocessing)
+        w, b = (of.astype(net.dtype) for of in between(net.preprocessing, self.looking.preprocessing))
         seen = ops.conv2d(Tensor(x), w, b).data
         content = {name: (P, 1.0) for name, P in answers(self.looking, seen, [self.layer]).items()}
         return PerceptualLoss(self.looking, content, {}, 0.0).of(ops.conv2d(made, w, b))
 
     def __call__(self, net, optimizer, x, labels):
-        """Take one step; return L before it, twice."""
+        """Take one step; return L before it, and nan: there is nothing beside it."""
         optimizer.zero_grad()
         loss = self.loss(net, x)
         loss.backward(retain_graph=False)
         if np.isfinite(loss.data):
             optimizer.step()
-        return loss.item(), loss.item()
+        return loss.item(), float("nan")
 
 
 def shrunk(x):
@@ -79,7 +82,7 @@ def super_resolve(net, picture, *, tile=256):
         for left in range(0, W, tile):
             rows, columns = (slice(max(0, at - MARGIN), min(n, at + tile + MARGIN)) for at, n in ((top, H), (left, W)))
             with tape.no_grad():
-                made = net(net.preprocess(np.ascontiguousarray(picture[rows, columns]), whole=True)).data
+                made = net(net.preprocess(np.ascontiguousarray(picture[rows, columns]), whole=True).data).data
             y, x = FACTOR * (top - rows.start), FACTOR * (left - columns.start)
             done = images.deprocess(made, net.preprocessing)[y:, x:][:FACTOR * tile, :FACTOR * tile]
             out[FACTOR * top:FACTOR * top + len(done), FACTOR * left:FACTOR * left + done.shape[1]] = done

@@ -4,7 +4,7 @@
     texture_network_steps   W -> argmin of the mean over noise z of L(f_W(z))               Ulyanov et al. 2016
     L: perceptual_loss.py with Gram matrices alone
 
-The network, once it has learnt, paints as much of its texture as one likes, in one pass, from every noise another piece.
+The network, once it has learnt, paints its texture in one pass, larger than it learnt it, from every noise another piece.
 Slide "Fast Style Transfer" (feed-forward texture networks). Sources: L. Gatys, A. Ecker and M. Bethge, NIPS 2015; D. Ulyanov, V.
 Lebedev, A. Vedaldi and V. Lempitsky, ICML 2016.
 """
@@ -13,34 +13,35 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import images, nets, ops, tape
-from ..checks import generator, number, whole_number
+from ..checks import generator, number, started, whole_number
 from ..errors import SettingError, ShapeError
 from ..nets.texture import NOISE, SCALES
 from ..optim import Adam
 from ..visualize.checks import network
 from ..visualize.inversion import to_network
-from .neural_style import StyleState, descend
+from .neural_style import StyleState, check_descent, descend
 from .perceptual_loss import PerceptualLoss, between, gram_matrices, sized, weights_of_layers
 
-LEAST = 2 ** (SCALES + 2)           # pixels of a side that a texture network paints
+LEAST, MOST = 2 ** (SCALES + 2), 2048           # pixels of a side that a texture network paints; of the most it takes some GB
 
 
 def texture_steps(net, painting, *, size=256, tv_weight=1.0, layers=None, scale=1.0, optimizer="lbfgs", lr=5.0, start=None,
                   rng=0):
-    """Yield a StyleState at the start, noise, and after every step, without end; its content is 0.
+    """Yield a StyleState at the start, noise, and after every step: by Adam without end, by L-BFGS as long as L falls.
 
     size: pixels of each side. scale: that the painting's own longer side is brought to size x scale. layers: the style's, names
     or a dict name -> weight. start: the StyleState of an earlier run, to go on. Raises SettingError,
     UnknownNameError, ImageError.
     """
     network("texture", net)
-    side = whole_number("texture", "size", size, 32, images.MAX_SIZE)
+    started("texture", start, StyleState)
+    side, rng = whole_number("texture", "size", size, 32, images.MAX_SIZE), check_descent("texture", optimizer, lr, rng)
     objective = _objective(net, painting, round(side * number("texture", "scale", scale, above=0)), layers, tv_weight)
-    x = generator("texture", rng).normal(0, 40, (1, 3, side, side)).astype(net.dtype)
+    x = rng.normal(0, 40, (1, 3, side, side)).astype(net.dtype)
     if start is not None and start.x.shape != x.shape:
         raise ShapeError(f"texture: the run to go on with has {start.x.shape}, expected {x.shape}; give the same size")
     done, x = (0, x) if start is None else (start.step, start.x.astype(x.dtype))
-    for step, x, loss in descend("texture", objective, x, optimizer, lr):
+    for step, x, loss in descend(objective, x, optimizer, lr):
         yield StyleState(done + step, images.deprocess(x * to_network(net), net.preprocessing), loss, *objective.parts, x.copy())
 
 
@@ -64,7 +65,7 @@ def texture_network_steps(looking, painting, *, size=128, batch=2, scale=1.0, tv
     """Yield a TextureState at the start and after every step in which a new texture network has learnt, without end.
 
     looking: the Network that judges. size: of the squares that it learns on, a multiple of 16. Other arguments as in
-    texture_steps. Its learning rate falls as 0.7^(step / 200), faster at first, as published.
+    texture_steps. Its learning rate falls as 0.7^(step / 200).
     """
     network("texture", looking)
     side = whole_number("texture", "size", size, LEAST, images.MAX_SIZE)
@@ -73,17 +74,19 @@ def texture_network_steps(looking, painting, *, size=128, batch=2, scale=1.0, tv
         raise SettingError(f"texture: size is {side}, expected a multiple of {2 ** (SCALES - 1)}")
     objective = _objective(looking, painting, round(side * number("texture", "scale", scale, above=0)), layers, tv_weight)
     net = nets.build("texture", rng=rng)
-    optimizer, (w, b) = Adam(net.train().parameters(), lr=lr), between(net.preprocessing, looking.preprocessing)
-    yield TextureState(0, float("nan"), net)
+    w, b = (of.astype(looking.dtype) for of in between(net.preprocessing, looking.preprocessing))
+    optimizer = Adam(net.train().parameters(), lr=lr)
+    yield TextureState(0, float("nan"), net.eval())
     step = 0
     while True:
         optimizer.lr = lr * 0.7 ** (step / 200)
+        net.train()
         optimizer.zero_grad()
-        loss = objective.of(ops.conv2d(net.train()(noise(batch, (side, side), rng)), w, b))
+        loss = objective.of(ops.conv2d(net(noise(batch, (side, side), rng)), w, b))
         loss.backward(retain_graph=False)
         optimizer.step()
         step += 1
-        yield TextureState(step, loss.item(), net)
+        yield TextureState(step, loss.item(), net.eval())
 
 
 def noise(count, size, rng):
@@ -92,12 +95,12 @@ def noise(count, size, rng):
 
 
 def paint(net, size, rng=0):
-    """Return a piece (H, W, 3) uint8 of a texture network's texture; size (height, width), at least LEAST pixels each."""
-    network("texture", net.eval())
+    """Return a piece (H, W, 3) uint8 of a texture network's texture; size (height, width), each of LEAST to MOST pixels."""
+    network("texture", net)
     if net.architecture != "texture" or np.shape(size) != (2,):
         raise SettingError(f"texture: the network is a {net.architecture} and size {size!r}, expected a texture network and two "
                            "numbers of pixels")
-    size = [whole_number("texture", "size", n, LEAST, images.MAX_SIZE) for n in size]
+    size = [whole_number("texture", "size", n, LEAST, MOST) for n in size]
     whole = [-(-n // 2 ** (SCALES - 1)) * 2 ** (SCALES - 1) for n in size]
     with tape.no_grad():
         made = net(noise(1, whole, generator("texture", rng))).data

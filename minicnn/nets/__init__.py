@@ -24,7 +24,8 @@ def build(name, rng=0, **options):
     """Return the Network `name` with weights drawn from `rng`, a seed or a Generator (None: all zero, to be filled).
 
     `options`: `classes=10` (the number of scores), or `head=False` for the features alone, without the linear layers that
-    score them, for which any size of picture will do. Raises UnknownNameError and SettingError.
+    score them, for which any size of picture will do; of transform `width`, `norm` and `styles`, see there. Raises
+    UnknownNameError and SettingError.
     """
     if not isinstance(name, str) or name not in _BUILDERS:
         raise unknown_name("network", name, NAMES)

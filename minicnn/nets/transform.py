@@ -1,4 +1,5 @@
 """Networks that paint in one pass (Johnson, Alahi and Fei-Fei 2016), in one style or in many (Dumoulin et al. 2017)."""
+from ..checks import one_of, whole_number
 from ..errors import SettingError
 from ..images import Preprocessing
 from ..nn import Add, BatchNorm2d, ConditionalInstanceNorm2d, Conv2d, InstanceNorm2d, Network, Pad, ReLU, Upsample
@@ -12,15 +13,15 @@ def transform(width=16, norm="instance", styles=1):
     """From a picture to a painting of the same size, (N, 3, H, W), H and W multiples of 4; 424,099 parameters at width 16.
 
     A convolution of 9, two of stride 2, five residual blocks, twice the nearest neighbour's enlargement and a convolution, and
-    one of 9 again; a norm and a ReLU after each but the last. width: filters of the first, 32 as published, 16 in the networks
-    that were released. norm: "instance", "batch", or "conditional" with so many `styles`. All convolutions see mirrored borders
-    and enlarging is no transposed convolution, for those leave frames and checkerboards. The published network ends in 150 tanh;
-    where that is flat nothing is learnt any more, and black spots stay for good. This one ends in the convolution.
+    one of 9 again; a norm after each but the last, and a ReLU but where a residual block ends. width: filters of the first, 32
+    as published, 16 in the networks that were released. norm: "instance", "batch", or "conditional" with so many `styles`. All
+    convolutions see mirrored borders and enlarging is no transposed convolution, for those leave frames and checkerboards. The
+    published network ends in 150 tanh; where that is flat nothing is learnt any more, and black spots stay for good. This one
+    ends in the convolution.
     """
-    if not isinstance(width, int) or not isinstance(styles, int) or not 1 <= width <= MOST or not 1 <= styles <= MOST or \
-            norm not in ("instance", "batch", "conditional") or (styles > 1 and norm != "conditional"):
-        raise SettingError(f"transform: width={width!r}, norm={norm!r}, styles={styles!r}, expected whole numbers from 1 to "
-                           f"{MOST}, and \"instance\", \"batch\" or, as several styles need it, \"conditional\"")
+    width, styles = (whole_number("transform", name, n, 1, MOST) for name, n in (("width", width), ("styles", styles)))
+    if one_of("norm", norm, ("instance", "batch", "conditional")) != "conditional" and styles > 1:
+        raise SettingError(f"transform: {styles} styles with norm={norm!r}; several need norm=\"conditional\"")
     net = Network("transform", preprocessing=PIXELS, options=dict(width=width, norm=norm, styles=styles))
     make_norm = {"instance": InstanceNorm2d, "batch": BatchNorm2d,
                  "conditional": lambda channels: ConditionalInstanceNorm2d(styles, channels)}[norm]
