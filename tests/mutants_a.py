@@ -3,6 +3,7 @@
 NORM, LRN = "minicnn.ops.normalize", "minicnn.ops.local_response_norm"
 BATCH, GROUP = "minicnn.ops.batch_norm", "minicnn.ops.group_norm"
 INSTANCE, LAYER = "minicnn.ops.instance_norm", "minicnn.ops.layer_norm"
+COND = "minicnn.ops.conditional_instance_norm"
 SOFTMAX, LOG, CROSS = "minicnn.ops.softmax", "minicnn.ops.log_softmax", "minicnn.ops.cross_entropy"
 DROPOUT, GRAM, TV = "minicnn.ops.dropout", "minicnn.ops.gram_matrix", "minicnn.ops.total_variation"
 
@@ -125,6 +126,9 @@ MUTANTS = [
     (DROPOUT, "dropout_backward_cpu", "np.where(keep, dout / (1 - p), 0)", "dout / (1 - p)", "gradient not masked"),
 
     # --- Gram matrix ---
+    (COND, "conditional_instance_norm", "for of in (weight, bias)", "for of in (weight, weight)", "scale for shift"),
+    (COND, "conditional_instance_norm", "mul(matmul(style, of), every)", "mul(of[:1], every)", "the first style for all"),
+    (COND, "conditional_instance_norm", "eps=eps", "eps=1e-5", "eps not passed on"),
     (GRAM, "gram_matrix_forward_ref", "+= features", "= features", "= for +="),
     (GRAM, "gram_matrix_forward_ref", "features[n, a, i] * features[n, b, i]", "features[n, a, i] * features[n, a, i]",
      "a feature with itself only"),

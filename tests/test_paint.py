@@ -88,7 +88,8 @@ def test_what_is_wrong_is_told_in_a_sentence(tmp_path, capsys, monkeypatch, argu
 def test_enlarging_is_trained_from_the_command_line(tmp_path, capsys):
     (tmp_path / "in").mkdir()
     for k in range(4):
-        minicnn.images.save_image(tmp_path / "in" / f"{k}.png", minicnn.images.resize(minicnn.images.load_image(PICTURE), (36, 40 + k)))
+        picture = minicnn.images.resize(minicnn.images.load_image(PICTURE), (36, 40 + k))
+        minicnn.images.save_image(tmp_path / "in" / f"{k}.png", picture)
     settings = ["--images", str(tmp_path / "in"), "--size", "32", "--epochs", "1", "--batch", "3", "--net", "squeezenet1_1"]
     for loss in ("pixel", "feature"):
         assert train_super_resolution([*settings, "--loss", loss, "--out", str(tmp_path / f"{loss}.h5")]) == 0

@@ -39,7 +39,7 @@ def plant(monkeypatch, module_name, function, old, new):
     if inspect.isclass(owner):
         monkeypatch.setattr(owner, name, staticmethod(mutated))
         return
-    for holder in ops_modules(module_name):
+    for holder in [ops, *ops_modules(module_name)]:
         for key, value in list(vars(holder).items()):
             if original in (value, getattr(value, "py_func", None), getattr(value, "__wrapped__", None)):
                 monkeypatch.setattr(holder, key, mutated)
