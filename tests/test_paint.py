@@ -90,11 +90,12 @@ def test_enlarging_is_trained_from_the_command_line(tmp_path, capsys):
     for k in range(4):
         picture = minicnn.images.resize(minicnn.images.load_image(PICTURE), (36, 40 + k))
         minicnn.images.save_image(tmp_path / "in" / f"{k}.png", picture)
-    settings = ["--images", str(tmp_path / "in"), "--size", "32", "--epochs", "1", "--batch", "3", "--net", "squeezenet1_1"]
+    settings = ["--images", str(tmp_path / "in"), "--size", "32", "--photo-size", "36", "--epochs", "1", "--batch", "3",
+                "--net", "squeezenet1_1"]
     for loss in ("pixel", "feature"):
         assert train_super_resolution([*settings, "--loss", loss, "--out", str(tmp_path / f"{loss}.h5")]) == 0
     assert minicnn.load(tmp_path / "feature.h5").architecture == "super_resolution"
     started = ["--start", str(tmp_path / "pixel.h5"), "--out", str(tmp_path / "c.h5")]
     assert train_super_resolution([*settings, *started]) == 0
     assert train_super_resolution([*settings, "--size", "34", "--out", str(tmp_path / "d.h5")]) == 1
-    assert "multiple of 4" in capsys.readouterr().err
+    assert "multiples of 4" in capsys.readouterr().err

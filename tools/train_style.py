@@ -84,45 +84,55 @@ def measured(step, net, pictures):
                               for k in range(len(pictures)) for style in range(styles)]))
 
 
+def add_options(parser, size, epochs, lr):
+    """Add the options of training on a folder of photographs."""
+    parser.add_argument("--images", required=True, metavar="FOLDER", help="photographs to learn on")
+    parser.add_argument("--net", default="vgg16_hed", help="the network that judges, default %(default)s")
+    parser.add_argument("--start", metavar="FILE", help="a trained network to begin with, which saves most of the time")
+    parser.add_argument("--photo-size", type=int, default=256, help="to which photographs are brought, default %(default)s")
+    parser.add_argument("--size", type=int, default=size, help="of the windows of them that are seen, default %(default)s")
+    parser.add_argument("--batch", type=int, default=4, help="default %(default)s")
+    parser.add_argument("--epochs", type=int, default=epochs, help="times that all photographs are seen, default %(default)s")
+    parser.add_argument("--lr", type=float, default=lr, help="the highest learning rate, default %(default)s")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--fresh", action="store_true", help="begin anew, whatever checkpoint there is")
+
+
+def train(given, make_recipe, out, classes=()):
+    """Check the options, split the photographs and run the recipe that make_recipe() returns."""
+    check_destination(out)
+    if given.epochs < 1 or given.seed < 0 or not given.lr > 0 or given.batch < 1 or given.size % 4 or \
+            given.photo_size % 4 or not 32 <= given.size <= given.photo_size:
+        raise SettingError("--epochs and --batch: expected whole numbers from 1, --size and --photo-size multiples of 4, "
+                           "--size from 32 to --photo-size, --seed from 0, and an --lr above 0")
+    files = picture_files(given.images)
+    few = max(1, min(HELD_OUT, len(files) // 10))
+    pictures, test = (PictureFiles(some, given.photo_size) for some in (files[few:] or files, files[:few]))
+    pictures.classes = tuple(classes)
+    run(make_recipe(), pictures, {"held-out photographs": test}, given.epochs, given.seed, out, "weights MIT as the project",
+        given.fresh)
+
+
 def main(arguments=None):
     """Train as the command line says; return the exit status."""
     parser = argparse.ArgumentParser(description="Train a network that paints in a style in one pass, or go on training it.")
     parser.add_argument("paintings", nargs="+", metavar="PAINTING")
-    parser.add_argument("--images", required=True, metavar="FOLDER", help="photographs to learn on")
     parser.add_argument("--out", metavar="FILE", help="default weights/<name of the painting>.h5")
-    parser.add_argument("--net", default="vgg16_hed", help="the network that judges, default %(default)s")
-    parser.add_argument("--start", metavar="FILE", help="a trained network to begin with, which saves most of the time")
-    parser.add_argument("--photo-size", type=int, default=256, help="to which photographs are brought, default %(default)s")
-    parser.add_argument("--size", type=int, default=192, help="of the window of them that is painted, default %(default)s")
     parser.add_argument("--style-size", type=int, default=384, help="of the paintings, default %(default)s")
     parser.add_argument("--content-weight", type=float, default=1.0)
     parser.add_argument("--style-weight", type=float, default=10.0, help="default %(default)s")
     parser.add_argument("--tv-weight", type=float, default=1.0)
     parser.add_argument("--width", type=int, default=16, help="filters of the first layer, default %(default)s")
     parser.add_argument("--norm", choices=("instance", "batch", "conditional"), help="default instance")
-    parser.add_argument("--batch", type=int, default=4)
-    parser.add_argument("--epochs", type=int, default=8, help="times that all photographs are seen, default %(default)s")
-    parser.add_argument("--lr", type=float, default=2e-3)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--fresh", action="store_true", help="begin anew, whatever checkpoint there is")
+    add_options(parser, size=192, epochs=8, lr=1e-3)
     given = parser.parse_args(arguments)
     name = Path(given.out or given.paintings[0]).stem
     out = Path(given.out or WEIGHTS / f"{name}.h5")
 
     def work():
-        check_destination(out)
         if len(given.paintings) > 1 and not given.out:
             raise SettingError("--out: of several paintings give the file to write, such as weights/many.h5")
-        if given.epochs < 1 or given.seed < 0 or not given.lr > 0 or given.batch < 1 or given.size % 4 or \
-                not 32 <= given.size <= given.photo_size:
-            raise SettingError("--epochs and --batch: expected whole numbers from 1, --size a multiple of 4 from 32 to "
-                               "--photo-size, --seed from 0, and an --lr above 0")
-        files = picture_files(given.images)
-        few = max(1, min(HELD_OUT, len(files) // 10))
-        train, test = (PictureFiles(some, given.photo_size) for some in (files[few:] or files, files[:few]))
-        train.classes = tuple(Path(p).stem for p in given.paintings)
-        run(recipe(given, name), train, {"held-out photographs": test}, given.epochs, given.seed, out,
-            "weights MIT as the project", given.fresh)
+        train(given, lambda: recipe(given, name), out, [Path(p).stem for p in given.paintings])
     return guarded(name, out, work)
 
 
