@@ -20,12 +20,13 @@ CROP = slice(40, 200), slice(130, 290)
 
 
 def compute(full):
-    looking, size = minicnn.load("squeezenet1_1"), 224 if full else 128
+    looking, size = minicnn.load("squeezenet1_1"), 256 if full else 128
     optimised = {}
-    for name in TEXTURES:
+    for name in TEXTURES if full else TEXTURES[:1]:
         states = list(take(150 if full else 60, texture_steps(looking, IMAGES / name, size=size, scale=1.5)))
         optimised[name] = {"picture": states[-1].image, "ratio": states[-1].style / states[0].style}
-    states = list(take(600 if full else 120, texture_network_steps(looking, IMAGES / PAINTING, size=128, scale=2.0, batch=2)))
+    states = list(take(1000 if full else 80, texture_network_steps(looking, IMAGES / PAINTING, size=128, scale=2.0,
+                                                                   batch=4 if full else 1)))
     network = {"picture": paint(states[-1].net, (192, 384)), "losses": np.array([s.loss for s in states])[1:]}
     photograph = load_image(IMAGES / PHOTOGRAPH)[CROP]
     small = np.rint(shrunk(photograph.transpose(2, 0, 1)[None].astype(np.float32))[0].transpose(1, 2, 0)).astype(np.uint8)
@@ -44,19 +45,20 @@ def feature_distance(net, picture, other, layer="fire2/concat"):
 
 
 def draw(result):
-    figure, axes = panels(2, 3, width=3.2, height=3.4)
-    for row, (name, made) in zip(axes, result["optimised"].items()):
-        row[0].imshow(load_image(IMAGES / name))
-        row[1].imshow(made["picture"])
-        row[0].set_title(name[:-4].replace("_", " "))
-        row[1].set_title("its texture, pixels optimised")
-    axes[0, 2].imshow(result["network"]["picture"])
-    axes[0, 2].set_title("by a network, one pass")
-    ax = axes[1, 2]
-    ax.semilogy(result["network"]["losses"])
-    ax.set_title("L while the network learns")
-    ax.set_xticks(range(0, len(result["network"]["losses"]), 50))
-    ax.set_yticks([1, 0.1], ["1", "0.1"])
+    optimised = result["optimised"].items()
+    figure, axes = panels(2, 1 + len(optimised), width=3.6, height=3.4)
+    for column, (name, made) in zip(axes.T, optimised):
+        column[0].imshow(load_image(IMAGES / name))
+        column[1].imshow(made["picture"])
+        column[0].set_title(name[:-4].replace("_", " "))
+        column[1].set_title("its texture, pixels optimised")
+    axes[1, -1].imshow(result["network"]["picture"])
+    axes[1, -1].set_title("by a network, one pass")
+    axes[0, -1].plot(result["network"]["losses"])
+    axes[0, -1].set_title("L while the network learns")
+    axes[0, -1].set_xticks(range(0, len(result["network"]["losses"]) + 1, max(20, len(result["network"]["losses"]) // 4)))
+    axes[0, -1].set_yticks([0, 0.5, 1])
+    axes[0, -1].set_ylim(0, 1.2)
     zoom, row = panels(1, 5, width=3.0, height=3.3)
     pictures = {"small": result["small"], **result["enlarged"], "the photograph": result["photograph"]}
     for ax, (name, picture) in zip(row.flat, pictures.items()):
