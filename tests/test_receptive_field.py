@@ -7,7 +7,8 @@ from minicnn import nets, nn, ops
 from minicnn.errors import SettingError, ShapeError
 from minicnn.receptive_field import receptive_fields
 
-NETS = [name for name in nets.NAMES if not name.startswith("generator_")]         # whose input is no picture
+PAINTERS = ("transform", "texture", "super_resolution")         # with mirrored borders, which are no windows
+NETS = [name for name in nets.NAMES if not name.startswith("generator_") and name not in PAINTERS]     # input: a picture
 
 
 def thin(net):
@@ -148,3 +149,9 @@ def test_boxes_are_cut_at_the_border_and_wrong_units_and_layers_are_named():
         receptive_fields(around(nn.Function(ops.softmax, dim=1)), 9)
     with pytest.raises(ShapeError, match="does not fit"):
         receptive_fields(net, 2)
+
+
+@pytest.mark.parametrize("name", PAINTERS)
+def test_networks_that_paint_are_refused_in_a_sentence(name):
+    with pytest.raises(SettingError, match="may see everything"):
+        receptive_fields(nets.build(name, None), (64, 64))
