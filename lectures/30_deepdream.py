@@ -34,6 +34,7 @@ def compute(full):
 
 
 def dream(net, picture, steps, **settings):
+    """Return the last picture of a run in four octaves, and the loss and the octave of each step."""
     states = list(take(4 * steps, deepdream_steps(net, picture, octaves=4, steps=steps, jitter=16, rng=0, **settings)))
     return {"image": states[-1].image, "losses": np.array([s.loss for s in states]),
             "octaves": np.array([s.octave for s in states])}

@@ -213,23 +213,6 @@ def InstanceNorm2d(channels, eps=1e-5):
     return GroupNorm(channels, channels, eps)
 
 
-class ConditionalInstanceNorm2d(Layer):
-    """ops.conditional_instance_norm with a scale and a shift per style and channel, (styles, channels).
-
-    `style`, an array (N or 1, styles), says how much of which style; at first it is the first one alone.
-    """
-
-    def __init__(self, styles, channels, eps=1e-5):
-        super().__init__()
-        self.style, self.settings = np.eye(1, styles, dtype=np.float32), dict(eps=eps)
-        self.parameters.update(weight=Tensor(np.ones((styles, channels), np.float32)),
-                               bias=Tensor(np.zeros((styles, channels), np.float32)))
-
-    def __call__(self, x):
-        style = self.style.astype(self.parameters["weight"].dtype, copy=False)
-        return ops.conditional_instance_norm(x, style, **self.parameters, **self.settings)
-
-
 class Network:
     """Named layers in running order; "data" is the name of the input.
 

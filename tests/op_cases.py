@@ -98,6 +98,8 @@ case("conv2d", "one channel, many filters, large kernel: back the same way", [(2
      gradcheck=False, padding=2)
 case("conv2d", "large filter and many of them: several tiles on the way back", [(1, 1, 50, 36), (17, 1, 40, 25), None],
      linear=(0, 1), gradcheck=False)
+case("conv2d", "few channels, many filters, dilation by axis", [(1, 2, 9, 12), (18, 2, 3, 3), None], linear=(0, 1),
+     gradcheck=False, padding=2, dilation=(2, 3))
 case("conv2d", "11x11 stride 4, as AlexNet", [(1, 1, 19, 19), (2, 1, 11, 11), (2,)], linear=(0, 1), stride=4)
 case("conv2d", "stride 2, 64 filters", [(2, 5, 9, 40), (64, 5, 3, 3), (64,)], linear=(0, 1), gradcheck=False, stride=2, padding=1)
 case("conv2d", "large filter: several tiles on the way back", [(1, 1, 50, 36), (1, 1, 40, 25), (1,)], linear=(0, 1),

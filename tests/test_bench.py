@@ -61,7 +61,7 @@ def test_the_command_prints_a_table_and_writes_figures(tmp_path):
 
 def test_an_unknown_suite_is_refused():
     result = subprocess.run([sys.executable, "-m", "tools.bench", "oops"], cwd=ROOT, capture_output=True, text=True)
-    assert result.returncode == 2 and "'oops' is none of ops, nets, train, memory, startup" in result.stderr
+    assert result.returncode == 2 and "'oops' is none of ops, nets, train, style, memory, startup" in result.stderr
 
 
 @pytest.mark.parametrize("arguments, says", [

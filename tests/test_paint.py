@@ -56,7 +56,8 @@ def test_sounds_are_painted(tmp_path, monkeypatch):
 
 def test_a_stopped_run_keeps_its_picture_and_goes_on_to_the_same_number_of_steps(tmp_path):
     command = [sys.executable, "-m", "tools.paint", "texture", PAINTING, "--size", "64", "--out", str(tmp_path / "a.png")]
-    process = subprocess.Popen([*command, "--steps", "100000"], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen([*command, "--steps", "100000"], stderr=subprocess.PIPE, text=True,
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))     # a job's may be ignored
     kept = tmp_path / "a.png.run.npz"
     while not kept.exists() or np.load(kept)["step"] < 10:
         assert process.poll() is None

@@ -51,6 +51,7 @@ def started(given, kind, otherwise=None):
 
 
 def dream(given):
+    """Dream with a layer, or with several."""
     layer = dict.fromkeys(given.layer, 1.0)
     picture = images.load_image(given.picture)
     picture = images.resize_longer(picture, given.size) if given.size else picture
@@ -62,6 +63,7 @@ def dream(given):
 
 
 def style(given):
+    """Paint a photograph in the style of paintings, by neural style."""
     start = started(given, neural_style.StyleState, given.start)
     settings = dict(size=given.size, style_weight=given.style_weight, mix=given.mix, style_scale=given.style_scale,
                     optimizer=given.optimizer, start=start, rng=given.seed)
@@ -77,16 +79,19 @@ def style(given):
 
 
 def fast(given):
+    """Paint a photograph in one pass."""
     save(given, stylize(minicnn.load(given.style), given.picture, style=given.weights or given.which, size=given.size))
 
 
 def texture(given):
+    """Paint a painting's texture."""
     start = started(given, neural_style.StyleState)
     states = texture_steps(minicnn.load(given.net), given.picture, size=given.size, start=start, rng=given.seed)
     save(given, watched(given.steps, states, given, start).image)
 
 
 def sound(given):
+    """Give a sound another one's timbre."""
     (content, rate), (other, other_rate) = audio.read_wav(given.picture), audio.read_wav(given.paintings[0])
     if rate != other_rate:
         raise SettingError(f"sound: the clips have {rate} and {other_rate} samples a second, expected the same; convert one")
@@ -97,6 +102,7 @@ def sound(given):
 
 
 def save(given, picture):
+    """Write the picture that was asked for, and say so."""
     images.save_image(given.out, picture)
     print(f"{given.out}: {picture.shape[1]} x {picture.shape[0]}")
 
@@ -132,6 +138,7 @@ def parser():
 
 
 def extra_options(command, work):
+    """Add the options that only dreams have, or only styles."""
     if work is dream:
         command.add_argument("--layer", nargs="+", default=["fire8/concat"], help="default %(default)s")
         command.add_argument("--octaves", type=int, default=4)

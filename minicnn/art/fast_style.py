@@ -17,7 +17,8 @@ import numpy as np
 from .. import images, ops, tape
 from ..checks import number, whole_number
 from ..errors import SettingError, ShapeError
-from ..nn import BatchNorm2d, ConditionalInstanceNorm2d, GroupNorm
+from ..nets.transform import ConditionalInstanceNorm2d
+from ..nn import BatchNorm2d, GroupNorm
 from ..tensor import Tensor
 from ..training import TrainingStep, check_rng
 from ..visualize.checks import network

@@ -14,7 +14,7 @@ import numpy as np
 from .. import nets
 from ..checks import generator
 from ..errors import SettingError, unknown_name
-from ..nn import ConditionalInstanceNorm2d
+from ..nets.transform import ConditionalInstanceNorm2d
 from ..visualize.checks import finite, network
 
 

@@ -1,12 +1,33 @@
 """Networks that paint in one pass (Johnson, Alahi and Fei-Fei 2016), in one style or in many (Dumoulin et al. 2017)."""
+import numpy as np
+
+from .. import ops
 from ..checks import one_of, whole_number
 from ..errors import SettingError
 from ..images import Preprocessing
-from ..nn import Add, BatchNorm2d, ConditionalInstanceNorm2d, Conv2d, InstanceNorm2d, Network, Pad, ReLU, Upsample
+from ..nn import Add, BatchNorm2d, Conv2d, InstanceNorm2d, Layer, Network, Pad, ReLU, Upsample
+from ..tensor import Tensor
 
 PIXELS = Preprocessing(size=256, resize=256, mean=(127.5,) * 3, std=(127.5,) * 3)           # -1..1
 RESIDUAL_BLOCKS = 5
 MOST = 128                  # of the first filters, and of the styles
+
+
+class ConditionalInstanceNorm2d(Layer):
+    """ops.conditional_instance_norm with a scale and a shift per style and channel, (styles, channels).
+
+    `style`, an array (N or 1, styles), says how much of which style; at first it is the first one alone.
+    """
+
+    def __init__(self, styles, channels, eps=1e-5):
+        super().__init__()
+        self.style, self.settings = np.eye(1, styles, dtype=np.float32), dict(eps=eps)
+        self.parameters.update(weight=Tensor(np.ones((styles, channels), np.float32)),
+                               bias=Tensor(np.zeros((styles, channels), np.float32)))
+
+    def __call__(self, x):
+        style = self.style.astype(self.parameters["weight"].dtype, copy=False)
+        return ops.conditional_instance_norm(x, style, **self.parameters, **self.settings)
 
 
 def transform(width=16, norm="instance", styles=1):
