@@ -1,11 +1,9 @@
 """DeepDream's variants: several layers, before the ReLU, guided, in tiles, and the journey into a picture."""
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
 import minicnn
+from memory import peak_of
 from minicnn.art.deepdream import (before_relu, deepdream, deepdream_steps, guided_by, make_step, objective_L2, objective_guide,
                                    zoom_steps, zoomed)
 from minicnn.errors import MinicnnError
@@ -111,11 +109,8 @@ def test_a_large_picture_is_dreamt_in_bounded_memory():
                "from minicnn.art.deepdream import deepdream_steps\nfrom minicnn.loop import take, last\n"
                "picture = np.random.default_rng(0).integers(0, 255, (2048, 2048, 3), dtype=np.uint8)\n"
                "state = last(take(1, deepdream_steps(minicnn.load('squeezenet1_1'), picture, 'fire6/concat', tile=512, rng=0)))\n"
-               "assert state.image.shape == (2048, 2048, 3)\n"
-               "print(int(open('/proc/self/status').read().split('VmHWM:')[1].split()[0]) / 1e6)")
-    peak = float(subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout)
-    print(f"{peak:.2f} GB")
-    assert peak <= 1.5
+               "assert state.image.shape == (2048, 2048, 3)")
+    assert peak_of(program) <= 1.5
 
 
 def test_the_journey_goes_into_the_picture(net):

@@ -1,11 +1,9 @@
 """Networks that paint: their loss, training, many styles in one, tiles, textures, super-resolution, and the tool."""
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
 import minicnn
+from memory import peak_of
 from minicnn import images, ops
 from minicnn.art import fast_style, texture
 from minicnn.art.fast_style import StyleStep, stylize, with_statistics_of
@@ -188,11 +186,8 @@ def test_tiles_are_the_whole_picture_with_its_statistics():
 def test_a_large_picture_is_painted_in_bounded_memory():
     program = ("import numpy as np, minicnn\nfrom minicnn.art.fast_style import stylize\n"
                "picture = np.random.default_rng(0).integers(0, 255, (3000, 2500, 3), dtype=np.uint8)\n"
-               "assert stylize(minicnn.build('transform'), picture).shape == picture.shape\n"
-               "print(int(open('/proc/self/status').read().split('VmHWM:')[1].split()[0]) / 1e6)")
-    peak = float(subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout)
-    print(f"{peak:.2f} GB")
-    assert peak <= 1.5
+               "assert stylize(minicnn.build('transform'), picture).shape == picture.shape")
+    assert peak_of(program) <= 1.5
 
 
 # --- textures ---------------------------------------------------------------------------------------------------------

@@ -79,9 +79,8 @@ def measured(step, net, pictures):
     """Return the mean L over photographs and styles."""
     net.eval()
     with minicnn.no_grad():
-        styles = len(next(iter(step.grams.values())))
         return float(np.mean([step.loss(net, normalize(pictures.images[[k]], net.preprocessing), np.array([style])).item()
-                              for k in range(len(pictures)) for style in range(styles)]))
+                              for k in range(len(pictures)) for style in range(step.count)]))
 
 
 def add_options(parser, size, epochs, lr):

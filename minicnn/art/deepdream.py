@@ -26,6 +26,7 @@ from ..loop import last, take
 from ..nn import Concat, Function
 from ..tensor import Tensor
 from ..visualize.checks import array, network
+from .perceptual_loss import last_of
 
 
 MOST_OCTAVES = 64
@@ -72,9 +73,9 @@ def make_step(net, src, end, *, step_size=1.5, jitter=32, clip=True, objective=o
         raise ShapeError(f"deepdream: src has shape {src.shape}, expected one picture (1, C, H, W), finite, as "
                          "net.preprocess(..., whole=True).data is")
     jitter = whole_number("deepdream", "jitter", jitter, 0)
-    tile = None if tile is None else whole_number("deepdream", "tile", tile, 32)
+    if tile is not None and max(src.shape[2:]) <= whole_number("deepdream", "tile", tile, 32):
+        tile = None
     low, high = images.pixel_range(net.preprocessing)
-    tile = None if tile is None or max(src.shape[2:]) <= tile else tile
     ox, oy = generator("deepdream", rng).integers(-(tile or jitter), (tile or jitter) + 1, 2)
     src = images.jitter(src, oy, ox)                                    # apply jitter shift
 
@@ -82,7 +83,7 @@ def make_step(net, src, end, *, step_size=1.5, jitter=32, clip=True, objective=o
     _check_objective(objective, ends)
     for rows, columns in _tiles(src.shape[2:], tile):
         x = Tensor(np.ascontiguousarray(src[:, :, rows, columns], net.dtype), requires_grad=True)
-        acts = net.activations(x, upto=max(ends, key=list(net.layers).index))
+        acts = net.activations(x, upto=last_of(net, ends))
         loss += _backward(acts, ends, objective)                        # specify the optimization objective
         g[:, :, rows, columns] = x.grad
     # apply normalized ascent step to the input image
@@ -185,7 +186,7 @@ def guided_by(net, guide, end):
     guide, ends = images.load_image(guide), _ends(net, end)
     guide = images.resize_longer(guide, GUIDE) if max(guide.shape[:2]) > GUIDE else guide
     with tape.no_grad():
-        acts = net.activations(net.preprocess(guide, whole=True).data, upto=max(ends, key=list(net.layers).index))
+        acts = net.activations(net.preprocess(guide, whole=True).data, upto=last_of(net, ends))
     return {name: objective_guide(acts[name].data) for name in ends}
 
 

@@ -60,15 +60,15 @@ class StyleStep(TrainingStep):
 
     def loss(self, net, x, which):
         """Return L, a Tensor, of the pictures x (N, 3, H, W) painted each in the style whose number `which` (N,) says."""
+        if self.first + self.count > styles_of(net):
+            raise SettingError(f"StyleStep: {self.count} paintings from style {self.first} on for a network of {styles_of(net)} "
+                               "styles; build it with norm=\"conditional\" and as many styles")
         w, b = (of.astype(net.dtype) for of in between(net.preprocessing, self.looking.preprocessing))
         seen = ops.conv2d(Tensor(x), w, b).data
         photographs = {name: (P, self.content_weight * self.content[name])
                        for name, P in answers(self.looking, seen, self.content).items()}
         styles = {name: (of[which], self.style_weight * self.style[name]) for name, of in self.grams.items()}
         objective = PerceptualLoss(self.looking, photographs, styles, self.tv_weight)
-        if self.first + self.count > styles_of(net):
-            raise SettingError(f"StyleStep: {self.count} paintings from style {self.first} on for a network of {styles_of(net)} "
-                               "styles; build it with norm=\"conditional\" and as many styles")
         rows = np.eye(styles_of(net), dtype=np.float32)
         choose_style(net, rows[self.first + which])
         made = net(x)
@@ -96,8 +96,7 @@ def stylize(net, picture, *, style=None, size=None, tile=1024):
     """Return the picture (H, W, 3) uint8 painted by a transform network, in one pass, or by tiles if it is larger than `tile`.
 
     picture: what net.preprocess takes. style: of a network of several, a number each for how much, or the name or number of one.
-    size: of the longer side, without: as it is. Memory: about 500 bytes a pixel of a tile at width 16. Raises SettingError,
-    ShapeError, ImageError, UnknownNameError.
+    size: of the longer side, without: as it is. Raises SettingError, ShapeError, ImageError, UnknownNameError.
     """
     network("stylize", net)
     if net.architecture != "transform":
