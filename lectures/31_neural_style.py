@@ -5,7 +5,7 @@ import minicnn
 from minicnn.art.neural_style import neural_style_steps, prepare, with_colours_of
 from minicnn.loop import take
 
-from .common import IMAGES, Check, panels
+from .common import IMAGES, Check, nets_at_hand, panels
 
 TITLE = "Neural Style"
 FORMULA = """L(x) = content_weight · ‖F - P‖² / ‖P‖² + style_weight · mean_l ‖G - A‖² / ‖A‖² + TV,     G = F Fᵀ / (C H W)
@@ -15,7 +15,7 @@ the wave, the streaks of the scream come in, and the photograph stays where it i
 features too. Second figure: the more the style weighs, the less is left of the person, until there is only paint. Third: two
 paintings at once, by a weighted mean of their Gram matrices. Then: brightness from the painted picture, colours from the
 photograph; and the run itself, as an animation. (From noise; from the photograph itself it would keep its colours
-for long.)"""
+for long.) With --full, and vgg16_hed fetched: the same paintings as a VGG sees them, beside SqueezeNet, from the photograph."""
 PHOTOGRAPH, PAINTINGS = "astronaut.jpg", ("starry_night.jpg", "great_wave.jpg", "the_scream.jpg")
 WEIGHTS, MIXES = (0.3, 2, 15), (1, 0.5, 0)
 MIXED = ("starry_night.jpg", "the_scream.jpg")
@@ -31,7 +31,9 @@ def compute(full):
     judges = [prepare(net, IMAGES / PHOTOGRAPH, IMAGES / name, size=size, weights=(0, 1, 0))[1] for name in MIXED]
     for found in mixes.values():            # how far each is from either painting: the style part of L alone
         found["from"] = [judge(found["x"])[0] for judge in judges]
-    return {"painted": painted, "weights": weights, "mixes": mixes}
+    others = {name: {style: run(other, style, size, 100) for style in painted}
+              for name, other in nets_at_hand(["vgg16_hed"] if full else [])}
+    return {"painted": painted, "weights": weights, "mixes": mixes, "nets": {"squeezenet1_1": painted, **others}}
 
 
 def run(net, names, size, steps, **settings):
@@ -59,7 +61,19 @@ def draw(result):
     for ax, (name, picture) in zip(axes.flat, kept.items()):
         ax.imshow(picture)
         ax.set_title(name)
+    if len(result["nets"]) > 1:
+        figures["networks"] = draw_networks(result["nets"])
     return {**figures, "run": result["weights"][2]["run"]}
+
+
+def draw_networks(nets):
+    """Draw a row for each network, a column for each painting."""
+    figure, axes = panels(len(nets), len(PAINTINGS), width=3.2, height=3.2)
+    for row, (name, painted) in zip(axes, nets.items()):
+        row[0].set_ylabel(name)
+        for ax, shown in zip(row, painted.values()):
+            ax.imshow(shown["picture"])
+    return figure
 
 
 def draw_painted(painted):
@@ -79,7 +93,8 @@ def check(result):
     content = [result["weights"][weight]["content"] for weight in WEIGHTS]
     first, second = ([result["mixes"][share]["from"][k] for share in MIXES] for k in (0, 1))
     return [Check("style part of the loss, end / start, largest",
-                  max(shown["style"] / shown["began"] for shown in result["painted"].values()), at_most=0.1),
+                  max(shown["style"] / shown["began"] for painted in result["nets"].values() for shown in painted.values()),
+                  at_most=0.1),
             Check("content lost, style weight 2 / 0.3 and 15 / 2, the smaller", min(np.divide(content[1:], content[:-1])),
                   at_least=1.1),
             Check("two paintings: distance from the first grows as it weighs less (1 = yes)", float(np.all(np.diff(first) > 0)),

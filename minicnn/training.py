@@ -33,7 +33,7 @@ class TrainingState:
     epoch: int
     left: np.ndarray        # indices of the pictures that are still to come in this epoch
     loss: float             # of the last batch, nan at the start
-    accuracy: float         # in the last batch, while training
+    accuracy: float         # in the last batch, while training; of another TrainingStep: what it returns second
 
 
 START = TrainingState(0, 0, np.zeros(0, np.int64), float("nan"), float("nan"))

@@ -1,4 +1,6 @@
 """Networks that paint: their loss, training, many styles in one, tiles, textures, super-resolution, and the tool."""
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -253,7 +255,7 @@ def test_enlarging_by_tiles_has_no_seams():
 def tool(tmp_path, *more):
     from tools.train_style import main
     settings = {"images": tmp_path / "photographs", "net": "squeezenet1_1", "size": 32, "photo-size": 36, "style-size": 48,
-                "width": 2, "epochs": 1, "batch": 2, "out": tmp_path / "two.h5"}
+                "width": 2, "epochs": 1, "batch": 2, "copy-steps": 3, "out": tmp_path / "two.h5"}
     return main([*PAINTINGS, *(str(part) for key, value in settings.items() for part in (f"--{key}", value)), *more])
 
 
@@ -272,8 +274,20 @@ def test_the_tool_trains_two_styles_in_one_network(tmp_path, capsys):
     assert tool(tmp_path, "--fresh") == 1 and "9.png" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("more", [["--net", "nowhere"], ["--epochs", "0"], ["--size", "3"], ["--style-weight", "-1"],
-                                  ["--lr", "nan"], ["--images", "nowhere"],
+def test_before_it_paints_a_network_learns_to_copy(tmp_path):
+    from tools.train_style import copying
+    for k, name in enumerate(PHOTOGRAPHS * 2):
+        images.save_image(tmp_path / f"{k}.png", photograph((40, 36), name))
+    net = minicnn.build("transform", width=8, norm="conditional", styles=3)
+    x = net.preprocess(photograph((40, 36)), whole=True).data
+    before = float(((net(x).data - x) ** 2).mean())
+    copying(SimpleNamespace(images=tmp_path, seed=0, copy_steps=60, batch=2), lr=1e-2)(net)
+    assert float(((net.eval()(x).data - x) ** 2).mean()) < 0.8 * before
+    assert all((table.data == table.data[0]).all() and len(table.data) == 3 for table in style_parameters(net).values())
+
+
+@pytest.mark.parametrize("more", [["--net", "nowhere"], ["--epochs", "0"], ["--copy-steps", "-1"], ["--size", "3"],
+                                  ["--style-weight", "-1"], ["--lr", "nan"], ["--images", "nowhere"],
                                   ["--size", "34", "--photo-size", "40"], ["--width", "0"], ["--norm", "batch"]])
 def test_the_tool_tells_what_is_wrong(tmp_path, capsys, more):
     (tmp_path / "photographs").mkdir()

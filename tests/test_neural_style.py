@@ -1,4 +1,5 @@
 """Neural style: the loss by its formula in NumPy, its gradient, mixing, pooling, starts, and wrong input."""
+import copy
 from dataclasses import fields
 
 import numpy as np
@@ -117,6 +118,16 @@ def test_the_layers_that_are_named_are_there():
     for name, lists in LAYERS.items():
         layers = minicnn.build(name, rng=None).layers
         assert all(layer in layers for names in lists for layer in names)
+
+
+def test_a_vgg_begins_with_the_photograph_and_more_style_than_others(net):
+    vgg = copy.copy(net)
+    vgg.architecture = "vgg16"
+    began, other = (next(neural_style_steps(n, PHOTOGRAPH, PAINTING, size=32, layers=TWO, tv_weight=0)) for n in (vgg, net))
+    assert began.content == 0 and began.loss == pytest.approx(30 * began.style)
+    assert other.content > 0 and other.loss == pytest.approx(other.content + 2 * other.style)
+    kept = next(neural_style_steps(vgg, PHOTOGRAPH, PAINTING, size=32, layers=TWO, style_weight=2, start="noise", tv_weight=0))
+    assert kept.loss == other.loss
 
 
 @pytest.mark.parametrize("change, says", [

@@ -147,10 +147,10 @@ def extra_options(command, work):
         command.add_argument("--guide", metavar="PICTURE", help="what to dream of")
         command.add_argument("--tile", type=int, default=768, help="pixels of pieces of large pictures, default %(default)s")
     if work is style:
-        command.add_argument("--style-weight", type=float, default=2.0, help="default %(default)s")
+        command.add_argument("--style-weight", type=float, help="default: what looked best with that network")
         command.add_argument("--style-scale", type=float, default=1.0, help="size of the strokes, default %(default)s")
         command.add_argument("--mix", type=float, nargs="+", help="how much of each painting")
-        command.add_argument("--start", default="noise", help="noise, content or a picture, default %(default)s")
+        command.add_argument("--start", help="noise, content or a picture, default: what looked best with that network")
         command.add_argument("--stages", type=int, default=1, help="sizes, each twice the one before, that are painted in turn")
         command.add_argument("--optimizer", default="lbfgs", help="lbfgs or adam")
         command.add_argument("--colours", action="store_true", help="keep the photograph's colours")

@@ -4,7 +4,8 @@
     python -m tools.train_style A.jpg B.jpg C.jpg --out many.h5 --images PHOTOGRAPHS        # one network for three styles
 
 FOLDER holds photographs, some hundred at least, in whatever folders. The network that judges is vgg16_hed
-(`python -m tools.get_weights vgg16_hed`) or what --net names. Ctrl-C stops after the step; the same command goes on.
+(`python -m tools.get_weights vgg16_hed`) or what --net names. Without --start the network first learns to give back what it
+sees, in --copy-steps, so that contours are there when it begins to paint. Ctrl-C stops after the step; the same command goes on.
 """
 import argparse
 import sys
@@ -17,13 +18,16 @@ from minicnn.art.fast_style import StyleStep
 from minicnn.art.many_styles import style_parameters
 from minicnn.data import PictureFiles, flipped, in_turn, normalize, windows
 from minicnn.errors import SettingError
-from minicnn.optim import Adam
+from minicnn.loop import take
+from minicnn.optim import Adam, cosine
+from minicnn.training import TrainingStep, training_steps
 from minicnn.visualize.collection import picture_files
 from minicnn.weights import check_destination
 
 from .training import WEIGHTS, Recipe, guarded, run
 
 HELD_OUT = 16           # photographs that are not trained on
+COPY_SIZE = 128         # pixels of the photographs that are copied
 
 
 def recipe(given, name):
@@ -35,7 +39,7 @@ def recipe(given, name):
                    styles=len(given.paintings))
     return Recipe(name=name, architecture="transform", data=None, epochs=given.epochs, batch_size=given.batch, lr=given.lr,
                   warmup=0.05 * given.epochs, augment=in_turn(windows(given.size), flipped),
-                  options=tuple(options.items()), begin=begin(given.start, styles),
+                  options=tuple(options.items()), begin=begin(given.start, styles) if given.start else copying(given),
                   take_step=step, measure=lambda net, pictures: measured(step(np.random.default_rng(0)), net, pictures),
                   unit="{:.4f}", optimizer=Adam, beside="style", command=command(given))
 
@@ -53,8 +57,6 @@ def begin(path, names=()):
 
     A style of the new one begins as that of the same name, or else as the mean of all that are there.
     """
-    if not path:
-        return None
     old = minicnn.load(path)
     tables, rows = style_parameters(old), [list(old.classes or ()).index(n) if n in (old.classes or ()) else None for n in names]
 
@@ -73,6 +75,31 @@ def begin(path, names=()):
                                    "and norm")
             array[...] = old_arrays[name]
     return fill
+
+
+class CopyStep(TrainingStep):
+    """A step towards giving back what is seen: the loss is the mean squared difference, in the network's own units."""
+
+    def __call__(self, net, optimizer, x, labels):
+        optimizer.zero_grad()
+        loss = ((net(x) - x) ** 2).mean()
+        loss.backward(retain_graph=False)
+        optimizer.step()
+        return loss.item(), 0.0
+
+
+def copying(given, lr=3e-3):
+    """Return what teaches a new network to copy photographs; of several styles all begin with the same scales and shifts."""
+    def teach(net):
+        rng, pictures = np.random.default_rng(given.seed), PictureFiles(picture_files(given.images), COPY_SIZE)
+        schedule = cosine(lr, given.copy_steps + 1, min(20, given.copy_steps))
+        for _ in take(given.copy_steps, training_steps(
+                net, pictures, Adam(net.train(rng).parameters(), lr), batch_size=given.batch, rng=rng, schedule=schedule,
+                augment=flipped, take_step=CopyStep())):
+            pass
+        for table in style_parameters(net).values():
+            table.data[1:] = table.data[0]
+    return teach
 
 
 def measured(step, net, pictures):
@@ -121,6 +148,7 @@ def main(arguments=None):
     parser.add_argument("--content-weight", type=float, default=1.0)
     parser.add_argument("--style-weight", type=float, default=10.0, help="default %(default)s")
     parser.add_argument("--tv-weight", type=float, default=1.0)
+    parser.add_argument("--copy-steps", type=int, default=600, help="of learning to copy, without --start, default %(default)s")
     parser.add_argument("--width", type=int, default=16, help="filters of the first layer, default %(default)s")
     parser.add_argument("--norm", choices=("instance", "batch", "conditional"), help="default instance")
     add_options(parser, size=192, epochs=8, lr=1e-3)
@@ -129,6 +157,8 @@ def main(arguments=None):
     out = Path(given.out or WEIGHTS / f"{name}.h5")
 
     def work():
+        if given.copy_steps < 0:
+            raise SettingError(f"--copy-steps {given.copy_steps}: expected a whole number from 0")
         if len(given.paintings) > 1 and not given.out:
             raise SettingError("--out: of several paintings give the file to write, such as weights/many.h5")
         train(given, lambda: recipe(given, name), out, [Path(p).stem for p in given.paintings])

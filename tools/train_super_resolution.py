@@ -30,7 +30,8 @@ def recipe(given, name):
             return float(np.mean([step.loss(net, normalize(pictures.images[[k]], net.preprocessing)).item()
                                   for k in range(len(pictures))]))
     return Recipe(name=name, architecture="super_resolution", data=None, epochs=given.epochs, batch_size=given.batch, lr=given.lr,
-                  warmup=0.05 * given.epochs, augment=in_turn(windows(given.size), flipped), begin=begin(given.start),
+                  warmup=0.05 * given.epochs, augment=in_turn(windows(given.size), flipped),
+                  begin=begin(given.start) if given.start else None,
                   take_step=lambda rng: step, measure=measured, unit="{:.5f}", optimizer=Adam,
                   command=f"tools.train_super_resolution --images FOLDER --loss {given.loss} --net {given.net} "
                           f"--photo-size {given.photo_size} --size {given.size} --batch {given.batch}{start}")

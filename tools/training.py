@@ -113,14 +113,14 @@ def run(recipe, train, tests, epochs, seed, out, licence="", fresh=False):
     if {"classes", "styles"} & set(net.options):
         net.classes = train.classes
     checkpoint, optimizer = out.with_suffix(".checkpoint.npz"), recipe.optimizer(net.train(rng).parameters(), recipe.lr)
-    if recipe.begin:
-        recipe.begin(net)
     take_step = recipe.take_step(rng) if recipe.take_step else TrainingStep()
     others, start = take_step.models, START
     about = {"recipe": recipe.name, "seed": seed, "epochs": epochs, "batch_size": recipe.batch_size, "pictures": len(train)}
     about |= {"command": recipe.command} if recipe.command else {}
     if fresh:
         checkpoint.unlink(missing_ok=True)
+    if recipe.begin and not checkpoint.exists():
+        recipe.begin(net)
     if checkpoint.exists():
         start = load_checkpoint(checkpoint, net, optimizer, rng, others, about)
         print(f"{recipe.name}: going on after epoch {start.epoch}, step {start.step}", file=sys.stderr)
