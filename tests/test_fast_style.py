@@ -296,6 +296,27 @@ def test_the_tool_tells_what_is_wrong(tmp_path, capsys, more):
     assert 20 < len(capsys.readouterr().err) < 600
 
 
+def texture_tool(tmp_path, *more):
+    from tools.train_texture import main
+    return main([PAINTINGS[0], "--net", "squeezenet1_1", "--size", "128", "--style-size", "128", "--batch", "1", "--steps", "2",
+                 "--out", str(tmp_path / "texture.h5"), *more])
+
+
+def test_the_texture_tool_writes_a_network_and_goes_on_with_it(tmp_path):
+    assert texture_tool(tmp_path) == 0
+    net = minicnn.load(tmp_path / "texture.h5")
+    assert texture.paint(net, (128, 140)).shape == (128, 140, 3) and "--steps 2" in net.provenance["source"]
+    assert texture_tool(tmp_path, "--start", str(tmp_path / "texture.h5")) == 0
+    assert "--start texture.h5" in minicnn.load(tmp_path / "texture.h5").provenance["source"]
+
+
+@pytest.mark.parametrize("more", [["--steps", "0"], ["--size", "70"], ["--lr", "nan"], ["--net", "nowhere"],
+                                  ["--style-size", "-8"], ["--start", "starry_night"], ["--batch", "0"], ["--out", "nowhere/a.h5"]])
+def test_the_texture_tool_tells_what_is_wrong(tmp_path, capsys, more):
+    assert texture_tool(tmp_path, *more) == 1
+    assert 20 < len(capsys.readouterr().err) < 600 and not (tmp_path / "texture.h5").exists()
+
+
 BLACK = np.zeros((1, 3, 64, 64), np.float32)
 
 

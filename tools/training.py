@@ -154,7 +154,7 @@ def schedule(recipe, epochs, per_epoch):
 
 def _steps(steps, bar, epochs, beside, save):
     """Run the steps to the end of the last epoch under a bar; save after each epoch and after MINUTES, and at once on Ctrl-C."""
-    with _asked_to_stop() as asked, bar:
+    with asked_to_stop() as asked, bar:
         loss, right, saved = math.nan, math.nan, time.time()
         for state in steps:
             bar.update(state.step - bar.n)
@@ -174,7 +174,7 @@ def _steps(steps, bar, epochs, beside, save):
 
 
 @contextmanager
-def _asked_to_stop():
+def asked_to_stop():
     """Give a list that is empty until Ctrl-C, for within a step nothing is in order yet; a second Ctrl-C breaks off at once."""
     asked = []
 

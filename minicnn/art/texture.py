@@ -61,11 +61,12 @@ class TextureState:
     net: object
 
 
-def texture_network_steps(looking, painting, *, size=128, batch=2, scale=1.0, tv_weight=1.0, layers=None, lr=0.01, rng=0):
-    """Yield a TextureState at the start and after every step in which a new texture network has learnt, without end.
+def texture_network_steps(looking, painting, *, size=128, batch=2, scale=1.0, tv_weight=1.0, layers=None, lr=0.01, start=None,
+                          rng=0):
+    """Yield a TextureState at the start and after every step in which a texture network has learnt, without end.
 
     looking: the Network that judges. size: of the squares that it learns on, a multiple of 16. Other arguments as in
-    texture_steps. Its learning rate falls as 0.7^(step / 200).
+    texture_steps. Its learning rate falls as 0.7^(step / 200). start: a texture network to go on with, without: a new one.
     """
     network("texture", looking)
     side = whole_number("texture", "size", size, LEAST, images.MAX_SIZE)
@@ -73,7 +74,10 @@ def texture_network_steps(looking, painting, *, size=128, batch=2, scale=1.0, tv
     if side % 2 ** (SCALES - 1):
         raise SettingError(f"texture: size is {side}, expected a multiple of {2 ** (SCALES - 1)}")
     objective = _objective(looking, painting, round(side * number("texture", "scale", scale, above=0)), layers, tv_weight)
-    net = nets.build("texture", rng=rng)
+    net = nets.build("texture", rng=rng) if start is None else start
+    network("texture", net)
+    if net.architecture != "texture":
+        raise SettingError(f"texture: start is a {net.architecture}, expected a texture network")
     w, b = (of.astype(looking.dtype) for of in between(net.preprocessing, looking.preprocessing))
     optimizer = Adam(net.train().parameters(), lr=lr)
     yield TextureState(0, float("nan"), net.eval())
