@@ -311,7 +311,8 @@ def test_the_texture_tool_writes_a_network_and_goes_on_with_it(tmp_path):
 
 
 @pytest.mark.parametrize("more", [["--steps", "0"], ["--size", "70"], ["--lr", "nan"], ["--net", "nowhere"],
-                                   ["--start", "starry_night"], ["--batch", "0"], ["--out", "nowhere/a.h5"]])
+                                  ["--style-size", "-8"], ["--start", "starry_night"], ["--batch", "0"],
+                                  ["--out", "nowhere/a.h5"]])
 def test_the_texture_tool_tells_what_is_wrong(tmp_path, capsys, more):
     assert texture_tool(tmp_path, *more) == 1
     assert 20 < len(capsys.readouterr().err) < 600 and not (tmp_path / "texture.h5").exists()
