@@ -6,7 +6,10 @@ A state is a frozen dataclass with fresh arrays; step 0 is the start. To stop ea
 demos, progress bars, animations and a debugger.
 """
 import itertools
+import json
 import os
+import sys
+from contextlib import contextmanager
 
 from .checks import whole_number
 from .errors import MinicnnError, SettingError
@@ -23,7 +26,7 @@ class Interrupted(KeyboardInterrupt):
 
 def take(count, states):
     """Yield the start (step 0) and the `count` steps after it."""
-    count = whole_number("take", "count", count, 0)
+    count = whole_number("take", "count", count, 0, sys.maxsize - 1)
     return itertools.islice(states, count + 1)
 
 
@@ -73,7 +76,7 @@ def animate(states, path, picture, milliseconds=80):
     """
     from PIL import Image
     folder = os.path.dirname(os.path.abspath(path))
-    if not os.fspath(path).lower().endswith(".gif") or not os.access(folder, os.W_OK):
+    if not os.fspath(path).lower().endswith(".gif") or not os.access(folder, os.W_OK) or os.path.isdir(path):
         raise SettingError(f"animate: {os.fspath(path)!r} should end in .gif and lie in a folder that can be written")
     frames = []
     try:
@@ -83,14 +86,25 @@ def animate(states, path, picture, milliseconds=80):
     finally:
         if frames:
             frames = [frame if frame.size == frames[-1].size else frame.resize(frames[-1].size) for frame in frames]
-            with replacing(path) as temporary:
+            with _replacing("animate", path) as temporary:
                 frames[0].save(temporary, save_all=True, append_images=frames[1:], duration=milliseconds, loop=0)
 
 
-def checkpoint(states, path, arrays, count=10):
+@contextmanager
+def _replacing(name, path):
+    """As files.replacing, but where the file cannot be written, a full disk for one, the error is ours."""
+    try:
+        with replacing(os.fspath(path)) as temporary:
+            yield temporary
+    except OSError as error:
+        raise SettingError(f"{name}: {os.fspath(path)!r} cannot be written ({error.strerror or error}); make room, or give "
+                           "another file") from None
+
+
+def checkpoint(states, path, arrays, count=10, run=None):
     """Pass the states on and write `arrays(state)`, a dict of arrays, to the .npz file `path`: states 0, count, 2 count, ...
 
-    The last one as well, in whatever way the run ends.
+    The last one as well, in whatever way the run ends. run: a dict of what the run is, texts and numbers, for `resume`.
     """
     import numpy as np
     count = whole_number("checkpoint", "count", count, 1)
@@ -99,8 +113,8 @@ def checkpoint(states, path, arrays, count=10):
     written = state = None
 
     def write(state):
-        with replacing(os.fspath(path)) as temporary, open(temporary, "wb") as file:
-            np.savez(file, **arrays(state))
+        with _replacing("checkpoint", path) as temporary, open(temporary, "wb") as file:
+            np.savez(file, **arrays(state), **({"run": json.dumps(run)} if run else {}))
         return state
     try:
         for number, state in enumerate(states):
@@ -112,15 +126,34 @@ def checkpoint(states, path, arrays, count=10):
             write(state)
 
 
-def resume(path, kind):
+def resume(path, kind, run=None):
     """Return the state, of the dataclass `kind`, that `checkpoint(states, path, vars)` wrote last; runs take it as their `start`.
 
-    Raises SettingError if the file is damaged or of another kind of run.
+    run: as it was given to `checkpoint`. Raises SettingError if there is no file, it is damaged, or of another run.
     """
     import numpy as np
     try:
         with np.load(path, allow_pickle=False) as file:
-            return kind(**{name: file[name] if file[name].ndim else file[name].item() for name in file.files})
+            arrays = {name: file[name] for name in file.files}
+        given = dict(json.loads(str(arrays.pop("run", "{}"))))
+        odd = sorted(set(arrays) ^ set(kind.__annotations__)) or [
+            name for name, of in kind.__annotations__.items() if not _holds(arrays[name], of)]
+    except FileNotFoundError:
+        raise SettingError(f"resume: there is no run {path!r} to go on with; begin it, without going on") from None
     except Exception as error:          # whatever a damaged file leads to
-        raise SettingError(f"resume: {path!r} holds no {kind.__name__} ({type(error).__name__}: {str(error)[:100]}); "
-                           "give the file of a run of this kind, or begin anew") from None
+        raise SettingError(f"resume: {path!r} cannot be read ({type(error).__name__}: {str(error)[:100]}); begin anew") from None
+    if odd:
+        raise SettingError(f"resume: {path!r} holds no {kind.__name__}, see {odd[0]!r}; give the file of a run of this kind, or "
+                           "begin anew")
+    differing = [key for key, value in json.loads(json.dumps(run or {})).items() if given.get(key) != value]
+    if differing:
+        raise SettingError(f"resume: {path!r} is of another run, {differing[0]} was {given.get(differing[0])!r} and is "
+                           f"{run[differing[0]]!r} now; give what was given before, or begin anew")
+    return kind(**{name: array if array.ndim else array.item() for name, array in arrays.items()})
+
+
+def _holds(array, of):
+    """Say whether an array of a file can be a field of that type: int, float or np.ndarray."""
+    if of in (int, float):
+        return array.ndim == 0 and array.dtype.kind in ("iu" if of is int else "iuf") and (of is float or array >= 0)
+    return array.ndim > 0 and array.dtype.kind in "iuf"

@@ -80,11 +80,34 @@ def test_a_state_is_kept_and_comes_back(tmp_path):
     assert (again.step, again.loss) == (3, 0.5) and type(again.step) is int and np.array_equal(again.x, state.x)
     np.savez(tmp_path / "b.npz", y=1)
     (tmp_path / "c.npz").write_bytes(b"no archive")
-    for path in ("b.npz", "c.npz", "d.npz"):
-        with pytest.raises(SettingError, match="no State"):
+    np.savez(tmp_path / "odd.npz", step=3, loss=0.5, x=4.0)
+    np.savez(tmp_path / "behind.npz", step=-3, loss=0.5, x=np.zeros(4))
+    for path, says in (("b.npz", "no State, see 'loss'"), ("c.npz", "cannot be read"), ("d.npz", "there is no run"),
+                       ("odd.npz", "no State, see 'x'"), ("behind.npz", "no State, see 'step'")):
+        with pytest.raises(SettingError, match=says):
             loop.resume(tmp_path / path, State)
     with pytest.raises(SettingError):
         loop.resume(None, State)
+
+
+def test_a_run_goes_on_only_as_what_it_is(tmp_path):
+    state, path = State(3, 0.5, np.arange(4.0)), tmp_path / "a.npz"
+    list(loop.checkpoint([state], path, vars, run={"net": "a", "layers": ["x"], "guide": None}))
+    assert loop.resume(path, State, {"net": "a", "layers": ["x"], "guide": None}).step == loop.resume(path, State).step == 3
+    with pytest.raises(SettingError, match="net was 'a' and is 'b' now"):
+        loop.resume(path, State, {"net": "b", "layers": ["x"]})
+    list(loop.checkpoint([state], path, vars))
+    with pytest.raises(SettingError, match="another run"):
+        loop.resume(path, State, {"net": "b"})
+
+
+def test_a_file_that_cannot_be_written_is_told(tmp_path):
+    (tmp_path / "run.npz").mkdir()
+    with pytest.raises(SettingError, match="run.npz' cannot be written"):
+        list(loop.checkpoint([State(0, 0.5, np.arange(4.0))], tmp_path / "run.npz", vars))
+    (tmp_path / "run.gif").mkdir()
+    with pytest.raises(SettingError, match="run.gif"):
+        next(loop.animate(iter([0]), tmp_path / "run.gif", None))
 
 
 def test_frames_of_several_sizes_become_one_animation(tmp_path):

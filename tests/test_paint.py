@@ -63,11 +63,20 @@ def test_a_stopped_run_keeps_its_picture_and_goes_on_to_the_same_number_of_steps
         assert process.poll() is None
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    assert "--resume" in process.communicate(timeout=60)[1] and process.returncode == 0
+    assert "--resume" in process.communicate(timeout=60)[1] and process.returncode == 130
     reached = int(np.load(kept)["step"])
     assert opened(tmp_path / "a.png") == (64, 64) and reached >= 10
     assert subprocess.run([*command, "--steps", str(reached + 7), "--resume"], capture_output=True).returncode == 0
     assert np.load(kept)["step"] == reached + 7
+    other = subprocess.run([*command[:4], PICTURE, *command[5:], "--resume"], capture_output=True, text=True)
+    assert other.returncode == 1 and "another run, picture was ['starry_night.jpg']" in other.stderr
+
+
+def test_an_animation_is_not_overwritten_by_what_comes_after_it(tmp_path, capsys):
+    settings = ["texture", PAINTING, "--size", "48", "--out", str(tmp_path / "a.png"), "--animation", str(tmp_path / "a.gif")]
+    assert main([*settings, "--steps", "2"]) == 0
+    assert main([*settings, "--steps", "4", "--resume"]) == 1 and "another name" in capsys.readouterr().err
+    assert main([*settings[:-1], str(tmp_path / "b.gif"), "--steps", "4", "--resume"]) == 0
 
 
 @pytest.mark.parametrize("arguments", [
@@ -77,7 +86,10 @@ def test_a_stopped_run_keeps_its_picture_and_goes_on_to_the_same_number_of_steps
     ["style", PICTURE, PAINTING, "--mix", "1", "2"], ["style", PICTURE, PAINTING, "--start", "nowhere.png"],
     ["style", PICTURE, PAINTING, "--optimizer", "sgd"], ["style", PICTURE, PAINTING, "--stages", "2", "--resume"],
     ["fast", PICTURE, "--style", "squeezenet1_1"], ["texture", PAINTING, "--size", "3"], ["sound", PICTURE, PICTURE],
-    ["sound", "nowhere.wav", "nowhere.wav"],
+    ["sound", "nowhere.wav", "nowhere.wav"], ["style", PICTURE, PAINTING, "--steps", "-3"], ["dream", PICTURE, "--size", "0"],
+    ["style", PICTURE, PAINTING, "--stages", "0"], ["style", PICTURE, PAINTING, "--stages", "2000000"],
+    ["fast", PICTURE, "--style", "five_styles", "--which", "gravel", "--weights", "1", "0", "0", "0", "0"],
+    ["dream", PICTURE, "--steps", str(10 ** 30)], ["dream", PICTURE, "--jitter", str(10 ** 30)], ["dream", PICTURE, "--out", "/"],
 ], ids=" ".join)
 def test_what_is_wrong_is_told_in_a_sentence(tmp_path, capsys, monkeypatch, arguments):
     if "--out" not in arguments:

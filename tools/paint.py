@@ -6,9 +6,10 @@
     python -m tools.paint texture PAINTING --out texture.png
     python -m tools.paint sound CONTENT.wav STYLE.wav --out sound.wav
 
-Ctrl-C writes what there is. Beside it lies OUT.run.npz, from which the same command with --resume goes on.
+Ctrl-C writes what there is. Beside it lies OUT.run.npz, from which the same command with --resume goes on, or with more --steps.
 """
 import argparse
+import math
 import sys
 from pathlib import Path
 
@@ -17,9 +18,11 @@ from minicnn import images, loop
 from minicnn.art import audio, deepdream, neural_style
 from minicnn.art.fast_style import stylize
 from minicnn.art.texture import texture_steps
+from minicnn.checks import whole_number
 from minicnn.errors import MinicnnError, SettingError
 
 EVERY = 10          # steps between two checkpoints, and between two pictures of an animation
+ROUNDS = 100        # of looking for a sound's phases
 
 
 def watched(steps, states, given, start=None):
@@ -27,9 +30,11 @@ def watched(steps, states, given, start=None):
 
     start: the state that --resume goes on from, whose steps count.
     """
-    steps = max(0, steps - getattr(start, "step", 0))
-    states = loop.checkpoint(loop.take(steps, states), given.out + ".run.npz", vars, EVERY)
-    states, kept = loop.progress(states, steps + 1, lambda state: f"loss {state.loss:.4g}"), []
+    steps, kept, goes_on = max(0, steps - getattr(start, "step", 0)), [], getattr(given, "stages", 1) == 1
+    states = loop.take(steps, states)
+    if goes_on:
+        states = loop.checkpoint(states, run_file(given), vars, EVERY, what_it_is(given))
+    states = loop.progress(states, steps + 1, lambda state: "" if math.isnan(state.loss) else f"loss {state.loss:.4g}")
 
     def noting():
         for state in states:
@@ -41,13 +46,32 @@ def watched(steps, states, given, start=None):
     except loop.Interrupted:
         if not kept:
             raise
-        print(f"stopped; the same command with --resume goes on from {given.out}.run.npz", file=sys.stderr)
+        given.stopped = True
+        print(f"stopped; the same command with --resume goes on from {run_file(given)}" if goes_on else
+              "stopped; a run in --stages does not go on", file=sys.stderr)
     return kept[0]
+
+
+def run_file(given):
+    """Return where a run is kept, beside what it makes."""
+    return given.out + ".run.npz"
+
+
+def what_it_is(given):
+    """Return what a run is of, option -> value: only the same goes on. Of files the names count."""
+    later = {"work", "out", "animation", "resume", "seed", "start", "colours", "stages", "stopped"}
+    later |= set() if given.work is dream else {"steps"}
+    files = {key: [Path(name).name for name in ([value] if isinstance(value, str) else value or [])]
+             for key, value in vars(given).items() if key in ("picture", "paintings", "guide")}
+    return {key: value for key, value in vars(given).items() if key not in later} | files
 
 
 def started(given, kind, otherwise=None):
     """Return the state with which --resume goes on."""
-    return loop.resume(given.out + ".run.npz", kind) if given.resume else otherwise
+    if given.resume and given.animation and Path(given.animation).exists():
+        raise SettingError(f"--animation {given.animation!r} is there, and holds the run up to now; give another name for what "
+                           "comes after")
+    return loop.resume(run_file(given), kind, what_it_is(given)) if given.resume else otherwise
 
 
 def dream(given):
@@ -65,6 +89,7 @@ def dream(given):
 def style(given):
     """Paint a photograph in the style of paintings, by neural style."""
     start = started(given, neural_style.StyleState, given.start)
+    whole_number("style", "--stages", given.stages, 1)
     settings = dict(size=given.size, style_weight=given.style_weight, mix=given.mix, style_scale=given.style_scale,
                     optimizer=given.optimizer, start=start, rng=given.seed)
     if given.stages > 1 and given.resume:
@@ -80,6 +105,8 @@ def style(given):
 
 def fast(given):
     """Paint a photograph in one pass."""
+    if given.weights and given.which:
+        raise SettingError("fast: both --which and --weights are given, expected one of them")
     save(given, stylize(minicnn.load(given.style), given.picture, style=given.weights or given.which, size=given.size))
 
 
@@ -98,7 +125,15 @@ def sound(given):
     start = started(given, audio.AudioState)
     states = audio.audio_style_steps(audio.sound_net(rng=given.seed), content, other, rng=given.seed, start=start)
     state = watched(given.steps, states, given, start)
-    audio.write_wav(given.out, audio.griffin_lim(audio.magnitude_of(state.x), len(content), rng=given.seed), rate)
+    phases = loop.take(ROUNDS, audio.griffin_lim_steps(audio.magnitude_of(state.x), len(content), rng=given.seed))
+    try:
+        found = loop.last(loop.progress(phases, ROUNDS + 1, lambda state: f"phases, error {state.error:.3f}"))
+    except loop.Interrupted as interrupted:
+        found, given.stopped = interrupted.state, True
+        if found is None:
+            raise
+    audio.write_wav(given.out, found.samples, rate)
+    print(f"{given.out}: {len(content) / rate:.1f} seconds")
 
 
 def save(given, picture):
@@ -113,8 +148,8 @@ def parser():
     commands = top.add_subparsers(dest="command", required=True)
     for work, first, steps in ((dream, "PICTURE", 10), (style, "PHOTOGRAPH", 200), (fast, "PHOTOGRAPH", 0),
                                (texture, "PAINTING", 200), (sound, "CONTENT.wav", 200)):
-        command = commands.add_parser(work.__name__)
-        command.set_defaults(work=work, animation=None)
+        command = commands.add_parser(work.__name__, help=work.__doc__.splitlines()[0])
+        command.set_defaults(work=work, animation=None, stopped=False)
         command.add_argument("picture", metavar=first)
         if work in (style, sound):
             command.add_argument("paintings", nargs="+" if work is style else 1,
@@ -128,8 +163,8 @@ def parser():
             command.add_argument("--weights", type=float, nargs="+", help="... or how much of each")
             continue
         command.add_argument("--steps", type=int, default=steps, help="default %(default)s" + " an octave" * (work is dream))
-        command.add_argument("--seed", type=int, default=0)
-        command.add_argument("--resume", action="store_true", help="go on where the same command was stopped")
+        command.add_argument("--seed", type=int, default=0, help="default %(default)s")
+        command.add_argument("--resume", action="store_true", help="go on from OUT.run.npz, which the same command has left")
         if work is not sound:
             command.add_argument("--net", default="squeezenet1_1", help="default %(default)s")
             command.add_argument("--animation", metavar="FILE.gif", help=f"a picture of every {EVERY} steps")
@@ -140,8 +175,8 @@ def parser():
 def extra_options(command, work):
     """Add the options that only dreams have, or only styles."""
     if work is dream:
-        command.add_argument("--layer", nargs="+", default=["fire8/concat"], help="default %(default)s")
-        command.add_argument("--octaves", type=int, default=4)
+        command.add_argument("--layer", nargs="+", default=["fire8/concat"], help="one or more, default fire8/concat")
+        command.add_argument("--octaves", type=int, default=4, help="default %(default)s")
         command.add_argument("--jitter", type=int, default=16, help="pixels, default %(default)s")
         command.add_argument("--pre-relu", action="store_true", help="dream with the activations before their ReLU")
         command.add_argument("--guide", metavar="PICTURE", help="what to dream of")
@@ -161,10 +196,14 @@ def main(arguments=None):
     given = parser().parse_args(arguments)
     try:
         endings = (".wav",) if given.work is sound else (".png", ".jpg", ".jpeg")
-        if not Path(given.out).absolute().parent.is_dir() or Path(given.out).suffix.lower() not in endings:
+        if not Path(given.out).absolute().parent.is_dir() or Path(given.out).suffix.lower() not in endings or \
+                Path(given.out).is_dir():
             raise SettingError(f"--out {given.out!r}: expected a file in an existing folder that ends in {' or '.join(endings)}")
+        for name, least in (("steps", 1), ("size", 8)):
+            if getattr(given, name, None) is not None and given.work is not fast:
+                whole_number(given.command, f"--{name}", getattr(given, name), least)
         given.work(given)
-        return 0
+        return 130 if given.stopped else 0
     except MinicnnError as error:
         print(f"paint: {error}", file=sys.stderr)
         return 1

@@ -72,7 +72,7 @@ def make_step(net, src, end, *, step_size=1.5, jitter=32, clip=True, objective=o
     if src.ndim != 4 or len(src) != 1 or not np.isfinite(src).all():
         raise ShapeError(f"deepdream: src has shape {src.shape}, expected one picture (1, C, H, W), finite, as "
                          "net.preprocess(..., whole=True).data is")
-    jitter = whole_number("deepdream", "jitter", jitter, 0)
+    jitter = whole_number("deepdream", "jitter", jitter, 0, images.MAX_SIZE)
     if tile is not None and max(src.shape[2:]) <= whole_number("deepdream", "tile", tile, 32):
         tile = None
     low, high = images.pixel_range(net.preprocessing)
@@ -116,7 +116,8 @@ def _backward(acts, ends, objective):
 
 def _ends(net, end):
     """Return layer -> weight of a layer's name, of names, or of such a dict."""
-    ends = end if isinstance(end, dict) else dict.fromkeys(end if isinstance(end, (list, tuple)) else [end], 1.0) if end else {}
+    names = end if isinstance(end, (dict, list, tuple)) else [end]
+    ends = end if isinstance(end, dict) else dict.fromkeys(names, 1.0) if all(isinstance(name, str) for name in names) else {}
     if not ends:
         raise SettingError(f"deepdream: there is no layer to dream with, given is {end!r}, expected a name, or a dict name -> "
                            "weight")

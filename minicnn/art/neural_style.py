@@ -24,6 +24,7 @@ from .perceptual_loss import PerceptualLoss, answers, gram_matrices, sized, weig
 # style_weight and start, where they are not given; chosen by looking, on three paintings each at 240 to 320 pixels. SqueezeNet
 # paints from noise within 70 steps, with less of the photograph's colours. VGG stays grey from noise for hundreds of steps; from
 # the photograph it has the painting's colours and strokes after 100, if the style weighs 30 or more; 10 leaves a photograph.
+SMALLEST = 32               # pixels of the first stage
 USUAL, OTHERWISE = {"vgg16": (30.0, "content"), "vgg19": (30.0, "content")}, (2.0, "noise")
 
 
@@ -82,6 +83,8 @@ def coarse_to_fine_steps(net, content, style, *, size=512, stages=2, steps=150, 
     """
     size, stages, steps = (whole_number("neural_style", name, value, 1) for name, value in (
         ("size", size), ("stages", stages), ("steps", steps)))
+    most = max(1, (size // SMALLEST).bit_length())
+    whole_number("neural_style", f"stages, to begin with at least {SMALLEST} pixels,", stages, 1, most)
     done = 0
     for stage in range(stages):
         states = neural_style_steps(net, content, style, size=round(size / 2 ** (stages - 1 - stage)), start=start, **settings)
