@@ -207,7 +207,8 @@ class PictureFiles:
             return np.stack([centre_crop(resize_shorter(load_image(self.files[k]), self.size), self.size).transpose(2, 0, 1)
                              for k in which])
         except ImageError as error:
-            raise DataError(f"{error}; take it out of the folder and give the same command again") from None
+            raise DataError(f"{error}; put a sound one of that name in its place and go on, or take it out and begin "
+                            "anew") from None
 
 
 def _files(name, folder, sets):

@@ -72,6 +72,16 @@ def _read_file(path, max_pixels):
         raise ImageError(f"the picture {path!r} cannot be read ({error}); the file is damaged") from None
 
 
+def is_picture(path):
+    """Say whether a file begins as a picture does, by its header; the rest may be damaged all the same."""
+    from PIL import Image
+    try:
+        with Image.open(path, formats=FORMATS):
+            return True
+    except Exception:                           # readers of damaged headers raise nearly anything
+        return False
+
+
 def _decode(image, what, max_pixels):
     """Return a PIL image, whose file may not be decoded yet, as (H, W, 3) uint8."""
     from PIL import Image, ImageOps

@@ -252,11 +252,11 @@ def test_enlarging_by_tiles_has_no_seams():
 
 
 # --- the tool ---------------------------------------------------------------------------------------------------------
-def tool(tmp_path, *more):
+def tool(tmp_path, *more, paintings=PAINTINGS):
     from tools.train_style import main
     settings = {"images": tmp_path / "photographs", "net": "squeezenet1_1", "size": 32, "photo-size": 36, "style-size": 48,
                 "width": 2, "epochs": 1, "batch": 2, "copy-steps": 3, "out": tmp_path / "two.h5"}
-    return main([*PAINTINGS, *(str(part) for key, value in settings.items() for part in (f"--{key}", value)), *more])
+    return main([*paintings, *(str(part) for key, value in settings.items() for part in (f"--{key}", value)), *more])
 
 
 def test_the_tool_trains_two_styles_in_one_network(tmp_path, capsys):
@@ -270,8 +270,14 @@ def test_the_tool_trains_two_styles_in_one_network(tmp_path, capsys):
     assert tool(tmp_path, "--start", str(tmp_path / "two.h5"), "--fresh") == 0
     assert tool(tmp_path, "--start", str(tmp_path / "two.h5"), "--fresh", "--width", "3") == 1
     assert "--start" in capsys.readouterr().err
-    (tmp_path / "photographs" / "9.png").write_bytes(b"no picture")
-    assert tool(tmp_path, "--fresh") == 1 and "9.png" in capsys.readouterr().err
+    whole = (tmp_path / "photographs" / "0.png").read_bytes()
+    (tmp_path / "photographs" / "notes.txt").write_bytes(b"no picture")                 # is passed over
+    assert tool(tmp_path, "--fresh") == 0
+    for name in ("0.png", "5.png"):             # held out, and not
+        (tmp_path / "photographs" / name).write_bytes(whole[:len(whole) // 2])
+        assert tool(tmp_path, "--fresh") == 1 and name in capsys.readouterr().err
+        (tmp_path / "photographs" / name).write_bytes(whole)
+    assert tool(tmp_path, "--fresh", paintings=PAINTINGS[:1] * 2) == 1 and "a name each" in capsys.readouterr().err
 
 
 def test_before_it_paints_a_network_learns_to_copy(tmp_path):
@@ -279,9 +285,9 @@ def test_before_it_paints_a_network_learns_to_copy(tmp_path):
     for k, name in enumerate(PHOTOGRAPHS * 2):
         images.save_image(tmp_path / f"{k}.png", photograph((40, 36), name))
     net = minicnn.build("transform", width=8, norm="conditional", styles=3)
-    x = net.preprocess(photograph((40, 36)), whole=True).data
+    x = net.preprocess(photograph((128, 128)), whole=True).data
     before = float(((net(x).data - x) ** 2).mean())
-    copying(SimpleNamespace(images=tmp_path, seed=0, copy_steps=60, batch=2), lr=1e-2)(net)
+    copying(SimpleNamespace(images=tmp_path, seed=0, copy_steps=60, batch=2))(net)
     assert float(((net.eval()(x).data - x) ** 2).mean()) < 0.8 * before
     assert all((table.data == table.data[0]).all() and len(table.data) == 3 for table in style_parameters(net).values())
 
@@ -291,9 +297,17 @@ def test_before_it_paints_a_network_learns_to_copy(tmp_path):
                                   ["--size", "34", "--photo-size", "40"], ["--width", "0"], ["--norm", "batch"]])
 def test_the_tool_tells_what_is_wrong(tmp_path, capsys, more):
     (tmp_path / "photographs").mkdir()
-    images.save_image(tmp_path / "photographs" / "a.png", photograph((40, 40)))
+    for name in ("a.png", "b.png"):
+        images.save_image(tmp_path / "photographs" / name, photograph((40, 40)))
     assert tool(tmp_path, *more) == 1
-    assert 20 < len(capsys.readouterr().err) < 600
+    told = capsys.readouterr().err
+    assert 20 < len(told) < 600 and (more[0] in told or more[0] in ("--net", "--width", "--norm", "--style-weight", "--images"))
+
+
+def test_one_photograph_is_not_trained_on_and_held_out(tmp_path, capsys):
+    (tmp_path / "photographs").mkdir()
+    images.save_image(tmp_path / "photographs" / "a.png", photograph((40, 40)))
+    assert tool(tmp_path) == 1 and "holds 1 pictures" in capsys.readouterr().err
 
 
 def texture_tool(tmp_path, *more):

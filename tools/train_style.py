@@ -3,9 +3,10 @@
     python -m tools.train_style lectures/images/starry_night.jpg --images PHOTOGRAPHS       # writes weights/starry_night.h5
     python -m tools.train_style A.jpg B.jpg C.jpg --out many.h5 --images PHOTOGRAPHS        # one network for three styles
 
-FOLDER holds photographs, some hundred at least, in whatever folders. The network that judges is vgg16_hed
-(`python -m tools.get_weights vgg16_hed`) or what --net names. Without --start the network first learns to give back what it
-sees, in --copy-steps, so that contours are there when it begins to paint. Ctrl-C stops after the step; the same command goes on.
+FOLDER holds photographs, some hundred at least, in whatever folders; other files are passed over. The network that judges is
+vgg16_hed (`python -m tools.get_weights vgg16_hed`) or what --net names. Without --start the network first learns to give back
+what it sees, in --copy-steps, so that contours are there when it begins to paint. Ctrl-C stops after the step; the same command
+goes on. Then: `python -m tools.paint fast PHOTOGRAPH --style weights/starry_night.h5`, of several styles with --which A.
 """
 import argparse
 import sys
@@ -14,11 +15,13 @@ from pathlib import Path
 import numpy as np
 
 import minicnn
+from minicnn import images
 from minicnn.art.fast_style import StyleStep
 from minicnn.art.many_styles import style_parameters
+from minicnn.checks import number, whole_number
 from minicnn.data import PictureFiles, flipped, in_turn, normalize, windows
 from minicnn.errors import SettingError
-from minicnn.loop import take
+from minicnn.loop import progress, take
 from minicnn.optim import Adam, cosine
 from minicnn.training import TrainingStep, training_steps
 from minicnn.visualize.collection import picture_files
@@ -71,8 +74,8 @@ def begin(path, names=()):
         old_arrays = {name: values(name, p.data) for name, p in old.parameters().items()} | old.buffers()
         for name, array in ({name: p.data for name, p in net.parameters().items()} | net.buffers()).items():
             if name not in old_arrays or old_arrays[name].shape not in (array.shape, array.shape[1:]):
-                raise SettingError(f"--start: {path!r} has no {name} {array.shape}; expected a {net.architecture} of that width "
-                                   "and norm")
+                raise SettingError(f"--start: {path!r} has no {name} {array.shape}; expected a {net.architecture} network"
+                                   + " of that width and norm" * (net.architecture == "transform"))
             array[...] = old_arrays[name]
     return fill
 
@@ -91,15 +94,24 @@ class CopyStep(TrainingStep):
 def copying(given, lr=3e-3):
     """Return what teaches a new network to copy photographs; of several styles all begin with the same scales and shifts."""
     def teach(net):
-        rng, pictures = np.random.default_rng(given.seed), PictureFiles(picture_files(given.images), COPY_SIZE)
+        rng, pictures = np.random.default_rng(given.seed), PictureFiles(photographs(given.images)[0], COPY_SIZE)
         schedule = cosine(lr, given.copy_steps + 1, min(20, given.copy_steps))
-        for _ in take(given.copy_steps, training_steps(
-                net, pictures, Adam(net.train(rng).parameters(), lr), batch_size=given.batch, rng=rng, schedule=schedule,
-                augment=flipped, take_step=CopyStep())):
+        steps = training_steps(net, pictures, Adam(net.train(rng).parameters(), lr), batch_size=given.batch, rng=rng,
+                               schedule=schedule, augment=flipped, take_step=CopyStep())
+        for _ in progress(take(given.copy_steps, steps), given.copy_steps, lambda state: f"learning to copy, {state.loss:.4f}"):
             pass
         for table in style_parameters(net).values():
             table.data[1:] = table.data[0]
     return teach
+
+
+def photographs(folder):
+    """Return (files to train on, files that are held out) of a folder; what is no picture is passed over."""
+    files = [path for path in picture_files(folder) if images.is_picture(path)]
+    if len(files) < 2:
+        raise SettingError(f"--images {folder!r} holds {len(files)} pictures, expected two at least, better some hundred")
+    few = max(1, min(HELD_OUT, len(files) // 10))
+    return files[few:], files[:few]
 
 
 def measured(step, net, pictures):
@@ -120,20 +132,21 @@ def add_options(parser, size, epochs, lr):
     parser.add_argument("--batch", type=int, default=4, help="default %(default)s")
     parser.add_argument("--epochs", type=int, default=epochs, help="times that all photographs are seen, default %(default)s")
     parser.add_argument("--lr", type=float, default=lr, help="the highest learning rate, default %(default)s")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="default %(default)s")
     parser.add_argument("--fresh", action="store_true", help="begin anew, whatever checkpoint there is")
 
 
 def train(given, make_recipe, out, classes=()):
     """Check the options, split the photographs and run the recipe that make_recipe() returns."""
     check_destination(out)
-    if given.epochs < 1 or given.seed < 0 or not given.lr > 0 or given.batch < 1 or given.size % 4 or \
-            given.photo_size % 4 or not 32 <= given.size <= given.photo_size:
-        raise SettingError("--epochs and --batch: expected whole numbers from 1, --size and --photo-size multiples of 4, "
-                           "--size from 32 to --photo-size, --seed from 0, and an --lr above 0")
-    files = picture_files(given.images)
-    few = max(1, min(HELD_OUT, len(files) // 10))
-    pictures, test = (PictureFiles(some, given.photo_size) for some in (files[few:] or files, files[:few]))
+    for name, least in (("epochs", 1), ("batch", 1), ("seed", 0), ("photo-size", 32), ("size", 32)):
+        whole_number("train", f"--{name}", getattr(given, name.replace("-", "_")), least)
+    number("train", "--lr", given.lr, above=0)
+    if given.size % 4 or given.photo_size % 4 or given.size > given.photo_size:
+        raise SettingError(f"--size {given.size}, --photo-size {given.photo_size}: expected multiples of 4, the first at most as "
+                           "large as the second")
+    pictures, test = (PictureFiles(some, given.photo_size) for some in photographs(given.images))
+    test.images[range(len(test))]               # a damaged one is known now, and not when all is done
     pictures.classes = tuple(classes)
     run(make_recipe(), pictures, {"held-out photographs": test}, given.epochs, given.seed, out, "weights MIT as the project",
         given.fresh)
@@ -145,23 +158,25 @@ def main(arguments=None):
     parser.add_argument("paintings", nargs="+", metavar="PAINTING")
     parser.add_argument("--out", metavar="FILE", help="default weights/<name of the painting>.h5")
     parser.add_argument("--style-size", type=int, default=384, help="of the paintings, default %(default)s")
-    parser.add_argument("--content-weight", type=float, default=1.0)
+    parser.add_argument("--content-weight", type=float, default=1.0, help="default %(default)s")
     parser.add_argument("--style-weight", type=float, default=10.0, help="default %(default)s")
-    parser.add_argument("--tv-weight", type=float, default=1.0)
+    parser.add_argument("--tv-weight", type=float, default=1.0, help="of total variation, default %(default)s")
     parser.add_argument("--copy-steps", type=int, default=600, help="of learning to copy, without --start, default %(default)s")
     parser.add_argument("--width", type=int, default=16, help="filters of the first layer, default %(default)s")
-    parser.add_argument("--norm", choices=("instance", "batch", "conditional"), help="default instance")
+    parser.add_argument("--norm", choices=("instance", "batch", "conditional"), help="default instance; of several conditional")
     add_options(parser, size=192, epochs=8, lr=1e-3)
     given = parser.parse_args(arguments)
     name = Path(given.out or given.paintings[0]).stem
     out = Path(given.out or WEIGHTS / f"{name}.h5")
 
     def work():
-        if given.copy_steps < 0:
-            raise SettingError(f"--copy-steps {given.copy_steps}: expected a whole number from 0")
+        whole_number("train", "--copy-steps", given.copy_steps, 0)
+        names = [Path(p).stem for p in given.paintings]
+        if len(set(names)) < len(names):
+            raise SettingError(f"the paintings are named {', '.join(names)}, expected a name each; rename one")
         if len(given.paintings) > 1 and not given.out:
             raise SettingError("--out: of several paintings give the file to write, such as weights/many.h5")
-        train(given, lambda: recipe(given, name), out, [Path(p).stem for p in given.paintings])
+        train(given, lambda: recipe(given, name), out, names)
     return guarded(name, out, work)
 
 

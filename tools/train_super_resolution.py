@@ -21,6 +21,7 @@ from .training import WEIGHTS, Recipe, guarded
 def recipe(given, name):
     """Return the Recipe of what was asked for on the command line."""
     step = SuperResolutionStep(minicnn.load(given.net) if given.loss == "feature" else None, given.loss)
+    judge = f" --net {given.net}" if given.loss == "feature" else ""
     start = f" --start {Path(given.start).name}" if given.start else ""
 
     def measured(net, pictures):
@@ -33,7 +34,7 @@ def recipe(given, name):
                   warmup=0.05 * given.epochs, augment=in_turn(windows(given.size), flipped),
                   begin=begin(given.start) if given.start else None,
                   take_step=lambda rng: step, measure=measured, unit="{:.5f}", optimizer=Adam,
-                  command=f"tools.train_super_resolution --images FOLDER --loss {given.loss} --net {given.net} "
+                  command=f"tools.train_super_resolution --images FOLDER --loss {given.loss}{judge} "
                           f"--photo-size {given.photo_size} --size {given.size} --batch {given.batch}{start}")
 
 
@@ -41,10 +42,10 @@ def main(arguments=None):
     """Train as the command line says; return the exit status."""
     parser = argparse.ArgumentParser(description="Train a network that enlarges pictures, or go on training it.")
     parser.add_argument("--loss", choices=("feature", "pixel"), default="feature")
-    parser.add_argument("--out", metavar="FILE", default=str(WEIGHTS / "super_resolution.h5"), help="default in weights/")
+    parser.add_argument("--out", metavar="FILE", help="default weights/super_resolution.h5, or super_resolution_pixel.h5")
     add_options(parser, size=160, epochs=4, lr=1e-3)
     given = parser.parse_args(arguments)
-    out = Path(given.out)
+    out = Path(given.out or WEIGHTS / f"super_resolution{'_pixel' * (given.loss == 'pixel')}.h5")
     return guarded(out.stem, out, lambda: train(given, lambda: recipe(given, out.stem), out))
 
 

@@ -30,7 +30,7 @@ from ..tape import no_grad
 from ..visualize.checks import array, network
 from .deepdream import deepdream
 
-N_FFT, RATE, MOST_SECONDS = 2048, 22050, 600
+N_FFT, RATE, MOST_SECONDS, MOST_FFT = 2048, 22050, 600, 2 ** 16
 
 
 # --- sounds -----------------------------------------------------------------------------------------------------------
@@ -120,7 +120,7 @@ def _spectrum(name, what, S):
 
 
 def _hop(n_fft):
-    if whole_number("stft", "n_fft", n_fft, 4) % 4:
+    if whole_number("stft", "n_fft", n_fft, 4, MOST_FFT) % 4:
         raise SettingError(f"stft: n_fft is {n_fft}, expected a multiple of 4")
     return n_fft // 4
 
@@ -220,8 +220,14 @@ def audio_style_steps(net, content, style, *, content_weight=0.02, style_weight=
     started("audio_style", start, AudioState)
     content_weight, style_weight = (number("audio_style", name, value, at_least=0) for name, value in (
         ("content_weight", content_weight), ("style_weight", style_weight)))
-    n_fft = 2 * (net.layer("conv1").parameters["weight"].shape[1] - 1)
+    _, bins, height, width = net.layer("conv1").parameters["weight"].shape
+    if height != 1 or bins < 3:
+        raise SettingError(f"audio_style: the network is a {net.architecture}, expected a sound_net")
+    n_fft = 2 * (bins - 1)
     seen = log_magnitude(content, n_fft).astype(net.dtype)
+    if min(seen.shape[3], _sound("stft", style).size // _hop(n_fft) + 1) < width:
+        raise ShapeError(f"audio_style: the network looks at {width} frames at a time, expected sounds of at least "
+                         f"{width * _hop(n_fft)} samples")
     with no_grad():
         P = net(seen).data
         A = ops.gram_matrix(net(log_magnitude(style, n_fft).astype(net.dtype)), normalize=True).data

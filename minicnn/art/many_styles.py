@@ -26,6 +26,8 @@ def styles_of(net):
 def style_weights(net, style):
     """Return the row (1, styles) of `style`: a style's name or number, or one number for each, which are divided by their sum."""
     network("style", net)
+    if net.architecture != "transform":
+        raise SettingError(f"style: the network is a {net.architecture}, expected a transform network, such as five_styles")
     count = styles_of(net)
     if style is None:
         style = 0

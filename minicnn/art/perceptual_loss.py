@@ -25,6 +25,7 @@ from ..visualize.inversion import to_network
 LAYERS = {"squeezenet1_1": (("fire3/concat",), ("relu_conv1", "fire2/concat", "fire4/concat", "fire5/concat", "fire6/concat")),
           "vgg16": (("relu4_2",), ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"))}
 LAYERS["vgg19"] = LAYERS["vgg16"]
+LEAST = 16                  # pixels of a side
 
 
 class PerceptualLoss:
@@ -94,7 +95,11 @@ def gram_matrices(net, x, names):
 
 def sized(net, picture, side):
     """Return a picture with a longer side of `side` as x (1, C, H, W), pixels less the mean."""
-    return net.preprocess(images.resize_longer(images.load_image(picture), side), whole=True).data / to_network(net)
+    picture = images.resize_longer(images.load_image(picture), side)
+    if min(picture.shape[:2]) < LEAST:
+        raise ShapeError(f"a picture has {picture.shape[1]} x {picture.shape[0]} pixels when its longer side is {side}; expected "
+                         f"{LEAST} at least, take a larger size or cut it")
+    return net.preprocess(picture, whole=True).data / to_network(net)
 
 
 def between(spec, looking):

@@ -33,6 +33,9 @@ class SuperResolutionStep(TrainingStep):
         if loss == "feature":
             network("SuperResolutionStep", looking)
             self.layer = layer or LAYERS.get(looking.architecture)
+            if self.layer is None:
+                raise SettingError(f"SuperResolutionStep: by which layer of {looking.architecture} to judge is not known here; "
+                                   f"give the layer, or a {' or '.join(LAYERS)} network")
             looking.layer(self.layer)
 
     def inputs(self, x):
