@@ -167,6 +167,8 @@ def test_damaged_sounds_are_told(tmp_path, content):
     lambda: next(audio_style_steps(None, chord(0.5), chord(0.5))),
     lambda: next(audio_style_steps(sound_net(4, bins=33), np.zeros(500), chord(0.5))),
     lambda: next(audio_style_steps(sound_net(4, bins=33), chord(0.5), chord(0.5), start="x")),
+    lambda: next(audio_style_steps(sound_net(4, bins=33), chord(0.5), np.ones(100))),
+    lambda: next(audio_style_steps(minicnn.load("lenet_mnist"), chord(0.5), chord(0.5))), lambda: stft(chord(0.5), 10 ** 9),
     lambda: audio_style(chord(0.5), chord(0.5), rounds=-1),
     lambda: next(griffin_lim_steps(-np.ones((5, 4)), 8)), lambda: next(griffin_lim_steps(np.ones((5, 4)), 8, rng="x")),
     lambda: next(griffin_lim_steps(np.ones((5, 4)), 8, start=np.ones(500))), lambda: sound_net(0), lambda: sound_net(rng=-1),
