@@ -23,6 +23,7 @@ from .neural_style import StyleState, check_descent, descend
 from .perceptual_loss import PerceptualLoss, between, gram_matrices, sized, weights_of_layers
 
 LEAST, MOST = 2 ** (SCALES + 2), 2048           # pixels of a side that a texture network paints; of the most it takes some GB
+BORDER = 32                 # pixels that are painted beyond each side, where mirrored borders show
 
 
 def texture_steps(net, painting, *, size=256, tv_weight=1.0, layers=None, scale=1.0, optimizer="lbfgs", lr=5.0, start=None,
@@ -105,7 +106,7 @@ def paint(net, size, rng=0):
         raise SettingError(f"texture: the network is a {net.architecture} and size {size!r}, expected a texture network and two "
                            "numbers of pixels")
     size = [whole_number("texture", "size", n, LEAST, MOST) for n in size]
-    whole = [-(-n // 2 ** (SCALES - 1)) * 2 ** (SCALES - 1) for n in size]
+    whole = [-(-(n + 2 * BORDER) // 2 ** (SCALES - 1)) * 2 ** (SCALES - 1) for n in size]
     with tape.no_grad():
         made = net(noise(1, whole, generator("texture", rng))).data
-    return images.deprocess(made, net.preprocessing)[:size[0], :size[1]]
+    return images.deprocess(made, net.preprocessing)[BORDER:BORDER + size[0], BORDER:BORDER + size[1]].copy()
