@@ -220,17 +220,10 @@ def audio_style_steps(net, content, style, *, content_weight=0.02, style_weight=
     started("audio_style", start, AudioState)
     content_weight, style_weight = (number("audio_style", name, value, at_least=0) for name, value in (
         ("content_weight", content_weight), ("style_weight", style_weight)))
-    _, bins, height, width = net.layer("conv1").parameters["weight"].shape
-    if height != 1 or bins < 3:
-        raise SettingError(f"audio_style: the network is a {net.architecture}, expected a sound_net")
-    n_fft = 2 * (bins - 1)
-    seen = log_magnitude(content, n_fft).astype(net.dtype)
-    if min(seen.shape[3], _sound("stft", style).size // _hop(n_fft) + 1) < width:
-        raise ShapeError(f"audio_style: the network looks at {width} frames at a time, expected sounds of at least "
-                         f"{width * _hop(n_fft)} samples")
+    seen, other = _what_it_hears(net, content, style)
     with no_grad():
         P = net(seen).data
-        A = ops.gram_matrix(net(log_magnitude(style, n_fft).astype(net.dtype)), normalize=True).data
+        A = ops.gram_matrix(net(other), normalize=True).data
     if not P.any() or not A.any():
         raise SettingError(f"audio_style: the {'style' if P.any() else 'content'} is silent, expected a sound")
     weights = content_weight / float((P ** 2).sum()), style_weight / float((A ** 2).sum())
@@ -252,6 +245,18 @@ def audio_style_steps(net, content, style, *, content_weight=0.02, style_weight=
             raise ShapeError(f"audio_style: the run to go on with has {np.shape(x)}, expected {seen.shape}; give the same sounds")
     for step, state in enumerate(lbfgs_steps(function, x.astype(net.dtype)), start.step if start is not None else 0):
         yield AudioState(step, state.x.astype(net.dtype), state.loss, *parts)
+
+
+def _what_it_hears(net, *sounds):
+    """Return log_magnitude of each sound for a sound_net, at least as many frames as it looks at."""
+    _, bins, height, width = net.layer("conv1").parameters["weight"].shape
+    if height != 1 or bins < 3:
+        raise SettingError(f"audio_style: the network is a {net.architecture}, expected a sound_net")
+    heard = [log_magnitude(sound, 2 * (bins - 1)).astype(net.dtype) for sound in sounds]
+    if min(x.shape[3] for x in heard) < width:
+        raise ShapeError(f"audio_style: the network looks at {width} frames at a time, expected sounds of at least "
+                         f"{width * _hop(2 * (bins - 1))} samples")
+    return heard
 
 
 def audio_style(content, style, *, steps=300, rounds=100, filters=2048, rng=0, **settings):
