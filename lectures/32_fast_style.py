@@ -17,7 +17,7 @@ from .common import IMAGES, Check, nets_at_hand, panels
 TITLE = "Fast Style Transfer"
 FORMULA = """min over W of the mean over photographs x of L(f_W(x)),   L as in neural style, content from x itself
 then f_W(x): a single forward pass.   Instance norm: y = γ (x - μ) / σ + β, μ and σ of each plane of each picture"""
-LOOK_FOR = """None of the photographs was seen in training. One pass does what took hundreds of passes forward and backward; the
+LOOK_FOR = """None of the photographs was seen in training. One pass, in place of many forward and backward; the
 strokes lie where the network has learnt that strokes lie, along contours. Second figure: the same network trained from scratch
 with instance norm and with batch norm. A painting's contrast does not depend on the photograph's, so that the network has to
 forget the latter, and instance norm does it for the network."""

@@ -324,7 +324,7 @@ def test_the_texture_tool_writes_a_network_and_goes_on_with_it(tmp_path):
     assert "--start texture.h5" in minicnn.load(tmp_path / "texture.h5").provenance["source"]
 
 
-@pytest.mark.parametrize("more", [["--steps", "0"], ["--size", "70"], ["--lr", "nan"], ["--net", "nowhere"],
+@pytest.mark.parametrize("more", [["--steps", "0"], ["--size", "70"], ["--size", "0"], ["--lr", "nan"], ["--net", "nowhere"],
                                   ["--style-size", "-8"], ["--start", "starry_night"], ["--batch", "0"],
                                   ["--out", "nowhere/a.h5"]])
 def test_the_texture_tool_tells_what_is_wrong(tmp_path, capsys, more):

@@ -27,7 +27,7 @@ from minicnn.training import TrainingStep, training_steps
 from minicnn.visualize.collection import picture_files
 from minicnn.weights import check_destination
 
-from .training import WEIGHTS, Recipe, guarded, run
+from .training import WEIGHTS, Recipe, guarded, options_of, run
 
 HELD_OUT = 16           # photographs that are not trained on
 COPY_SIZE = 128         # pixels of the photographs that are copied
@@ -49,10 +49,8 @@ def recipe(given, name):
 
 def command(given):
     """Return what to write to train the same network again; a checkpoint of another command is refused."""
-    settings = [(key, value) for key, value in sorted(vars(given).items())
-                if key not in ("paintings", "images", "out", "start", "fresh", "epochs", "seed", "lr") and value is not None]
-    shown = [Path(p).name for p in given.paintings] + ["--images FOLDER"] + [f"--{k.replace('_', '-')} {v}" for k, v in settings]
-    return "tools.train_style " + " ".join(shown) + (f" --start {Path(given.start).name}" if given.start else "")
+    options = options_of(given, ("paintings", "images", "out", "fresh", "epochs", "seed", "lr"))
+    return " ".join(["tools.train_style", *(Path(p).name for p in given.paintings), "--images FOLDER", options])
 
 
 def begin(path, names=()):

@@ -10,18 +10,18 @@ from pathlib import Path
 
 import minicnn
 from minicnn.art.texture import texture_network_steps
-from minicnn.errors import SettingError
+from minicnn.checks import whole_number
 from minicnn.loop import progress, take
 from minicnn.weights import check_destination
 
-from .training import WEIGHTS, asked_to_stop, guarded
+from .training import WEIGHTS, asked_to_stop, guarded, options_of
 
 
 def train(given, out):
     """Train and write the network, after the last step or Ctrl-C."""
     check_destination(out)
-    if given.steps < 1 or given.seed < 0:
-        raise SettingError(f"--steps {given.steps}, --seed {given.seed}: expected whole numbers from 1 and from 0")
+    for name, least in (("steps", 1), ("size", 1), ("seed", 0)):
+        whole_number("train", f"--{name}", getattr(given, name), least)
     states = texture_network_steps(minicnn.load(given.net), given.painting, size=given.size, batch=given.batch,
                                    scale=given.style_size / given.size, lr=given.lr, rng=given.seed,
                                    start=minicnn.load(given.start) if given.start else None)
@@ -32,11 +32,9 @@ def train(given, out):
                 mean = state.loss if mean is None else 0.98 * mean + 0.02 * state.loss
             if asked and state.step:
                 break
-    settings = " ".join(f"--{key.replace('_', '-')} {value}" for key, value in sorted(vars(given).items())
-                        if key not in ("painting", "out", "start") and value is not None)
-    start = f" --start {Path(given.start).name}" if given.start else ""
+    options = options_of(given, ("painting", "out"))
     state.net.provenance = {
-        "source": f"trained by python -m tools.train_texture {Path(given.painting).name} {settings}{start}",
+        "source": f"trained by python -m tools.train_texture {Path(given.painting).name} {options}",
         "licence": "weights MIT as the project", "conversion": f"{state.step} steps; loss {mean:.3f}, mean of the last 50 or so"}
     minicnn.save(state.net, out)
     print(f"{out.name}: loss {mean:.3f}, {out.stat().st_size / 1e6:.1f} MB")

@@ -147,6 +147,14 @@ def run(recipe, train, tests, epochs, seed, out, licence="", fresh=False):
     print(f"{out.name}: {out.stat().st_size / 1e6:.1f} MB, {(time.time() - began) / 60:.1f} minutes in this run")
 
 
+def options_of(given, without):
+    """Return the options of a command line as text, sorted, but for some and those without a value; of --start the name."""
+    settings = [(key, value) for key, value in sorted(vars(given).items())
+                if key not in {*without, "start"} and value is not None]
+    settings += [("start", Path(given.start).name)] if given.start else []
+    return " ".join(f"--{key.replace('_', '-')} {value}" for key, value in settings)
+
+
 def schedule(recipe, epochs, per_epoch):
     """Return the learning rate of each step: a rise and half a cosine, stretched to the epochs that are wanted."""
     return cosine(recipe.lr, epochs * per_epoch, int(recipe.warmup * epochs / recipe.epochs * per_epoch))

@@ -21,10 +21,10 @@ from ..visualize.checks import finite, network
 from ..visualize.inversion import to_network
 from .perceptual_loss import PerceptualLoss, answers, gram_matrices, sized, weights_of_layers
 
-# style_weight and start, where they are not given; chosen by looking, on three paintings each at 240 to 320 pixels. SqueezeNet
-# paints from noise within 70 steps, with less of the photograph's colours. VGG stays grey from noise for hundreds of steps; from
-# the photograph it has the painting's colours and strokes after 100, if the style weighs 30 or more; 10 leaves a photograph.
 SMALLEST = 32               # pixels of the first stage
+# style_weight and start, where they are not given; chosen by looking, on three paintings each at 240 to 320 pixels. SqueezeNet
+# paints from noise within 70 steps, with less of the photograph's colours. VGG is still grey after 100 steps from noise; from the
+# photograph it has the painting's colours and strokes by then, if the style weighs 30 or more; 10 leaves a photograph.
 USUAL, OTHERWISE = {"vgg16": (30.0, "content"), "vgg19": (30.0, "content")}, (2.0, "noise")
 
 
