@@ -6,6 +6,7 @@ from .convnetjs import convnetjs_cifar10
 from .generator import generator_cifar10, generator_fc6
 from .googlenet import googlenet
 from .lenet import lenet
+from .softmax_regression import softmax_cifar10, softmax_mnist
 from .squeezenet import squeezenet1_1
 from .super_resolution import super_resolution
 from .texture import texture
@@ -14,7 +15,8 @@ from .vgg import vgg16, vgg19, vgg_cifar10
 from .zfnet import zfnet
 
 _BUILDERS = {f.__name__: f for f in (squeezenet1_1, alexnet, caffenet, alexnet_torchvision, vgg16, vgg19, googlenet, zfnet, lenet,
-                                     allcnn_c, allcnn_imagenet, allcnn_cifar10, convnetjs_cifar10, vgg_cifar10,
+                                     allcnn_c, allcnn_imagenet, allcnn_cifar10, convnetjs_cifar10, vgg_cifar10, softmax_mnist,
+                                     softmax_cifar10,
                                      generator_cifar10, generator_fc6, transform, texture, super_resolution)}
 _WITHOUT_SCORES = ("generator_cifar10", "generator_fc6", "texture", "super_resolution")
 NAMES = tuple(_BUILDERS)

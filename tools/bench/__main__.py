@@ -1,4 +1,4 @@
-"""python -m tools.bench [ops] [nets] [train] [style] [memory] [startup] [tsne] [--peers] [--json FILE]
+"""python -m tools.bench [ops] [nets] [train] [style] [memory] [startup] [tsne] [fool] [--peers] [--json FILE]
 
 Each contender has a process of its own, so that no one's threads or memory are in another's way. For each case all of them
 get the same input and weights; their outputs must agree; then they run in turn, round after round, and the medians count.
@@ -24,7 +24,7 @@ from minicnn.files import replacing
 ROOT = Path(__file__).resolve().parent.parent.parent
 PEERS = {"PyTorch": ("torch",), "ONNX Runtime": ("onnxruntime", "onnx")}
 STARTUP = "SqueezeNet's first scores, import included"
-SUITES = ("ops", "nets", "train", "style", "memory", "startup", "tsne")
+SUITES = ("ops", "nets", "train", "style", "memory", "startup", "tsne", "fool")
 SCORES, GRADIENTS = 1e-4, 1e-2      # largest error of scores by their largest; error of a gradient by its length: see `_agree`
 
 
@@ -131,7 +131,7 @@ def startup(threads):
 
 def records(arguments, names, folder):
     """Yield the record of each case asked for."""
-    from . import cases, tsne
+    from . import cases, fool, tsne
     made = {"ops": cases.ops_cases, "nets": cases.nets_cases, "train": cases.train_cases, "style": cases.style_cases}
     for suite in arguments.suites:
         if suite == "startup":
@@ -140,6 +140,9 @@ def records(arguments, names, folder):
         elif suite == "tsne":
             peers = tsne.installed_peers() if arguments.peers else []
             yield from tsne.records(arguments.threads, peers, arguments.rounds, arguments.only, folder)
+        elif suite == "fool":
+            peers = arguments.peers and fool.foolbox_is_installed()
+            yield from fool.records(arguments.threads, peers, arguments.rounds, arguments.only, folder)
         elif suite == "memory":
             case = list(cases.nets_cases(folder, ["vgg16"]))[-1]
             if arguments.only in case.name:
@@ -156,6 +159,9 @@ def row(record, names, peak):
     if record["suite"] == "tsne":
         from . import tsne
         return tsne.rows(record)
+    if record["suite"] == "fool":
+        from . import fool
+        return fool.row(record)
     if record["suite"] == "startup":
         return f"{record['name']:<50} cold {record['cold']:.2f} s   warm {record['warm']:.2f} s"
     if record["suite"] == "memory":
@@ -179,7 +185,7 @@ def parsed(argv):
     """Return the command's arguments."""
     parser = argparse.ArgumentParser(prog="python -m tools.bench", description="Times minicnn, and its peers in turn with it.")
     parser.add_argument("suites", nargs="*", metavar="SUITE",
-                        help=f"which of {', '.join(SUITES)}; all but the long tsne if none is named")
+                        help=f"which of {', '.join(SUITES)}; all but the long tsne and fool if none is named")
     parser.add_argument("--peers", action="store_true", help="also what else is installed, by pip install -e '.[bench]'")
     parser.add_argument("--threads", type=int, default=cores(), help="of each contender (default: all cores)")
     parser.add_argument("--rounds", type=int, default=9, help="turns, of which the median counts (default 9)")
@@ -192,7 +198,7 @@ def parsed(argv):
     target = Path(arguments.json or "figures.json")
     if target.is_dir() or not target.resolve().parent.is_dir():
         parser.error(f"--json {arguments.json} is no place for a file: a folder, or in one that does not exist")
-    arguments.suites = arguments.suites or [suite for suite in SUITES if suite != "tsne"]
+    arguments.suites = arguments.suites or [suite for suite in SUITES if suite not in ("tsne", "fool")]
     return arguments
 
 
