@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 import minicnn
-from tools.bench import __main__ as bench, cases, ours, steps, tsne
+from minicnn.errors import MinicnnError
+from minicnn.fool.pixels import probabilities
+from tools.bench import __main__ as bench, cases, fool, ours, steps, tsne
 
 ROOT = Path(__file__).parent.parent
 
@@ -88,6 +90,19 @@ def test_an_interrupt_keeps_what_was_measured(monkeypatch, tmp_path):
     assert "interrupted" in bench.main(["--json", str(tmp_path / "a.json")])
     figures = json.loads((tmp_path / "a.json").read_text())
     assert not figures["complete"] and figures["records"][0]["warm"] == 1
+
+
+def test_the_table_of_attacks():
+    made = list(fool.records(1, False, 1, "softmax_mnist, FGSM", None))
+    assert [r["name"] for r in made] == ["softmax_mnist, FGSM"] and made[0]["success"] > 0.9 and made[0]["file"] > 0.9
+    assert 0.05 < made[0]["median"] <= 0.1 and "fooled" in fool.row(made[0])
+    net = minicnn.load("softmax_mnist")
+    pixels, labels = fool.rightly_seen(net, "softmax_mnist")
+    assert len(pixels) > 250 and (probabilities(net, pixels).argmax(axis=1) == labels).all()
+    nothing = fool.measure(net, "x, L-BFGS to a class", lambda net, p, y, goals: p, None, pixels, labels, 1)
+    assert nothing["success"] == 0 and np.isnan(nothing["median"])
+    with pytest.raises(MinicnnError, match="do not make the same attack, nothing was compared"):
+        fool.measure(net, "x, FGSM", lambda net, p, y, goals: p, lambda: 1 - pixels, pixels, labels, 1)
 
 
 def test_maps_are_made_in_a_process_of_their_own_and_judged_by_one_measure(tmp_path, monkeypatch):

@@ -56,9 +56,9 @@ def lbfgs_attack_steps(net, pixels, target, *, c=1.0, inner=20, confidence=0.5):
     pixels (1, C, H, W); target: a class. c: its first value, times n: the term is c n mean r^2. inner: L-BFGS steps for each c.
     confidence: what the target's probability must exceed. Raises ShapeError, SettingError.
     """
-    pixels, (target,) = checked("lbfgs_attack", net, pixels, [target])
-    if len(pixels) != 1:
+    if np.ndim(pixels) == 4 and len(pixels) != 1:
         raise SettingError(f"lbfgs_attack: there are {len(pixels)} pictures, expected one; attack one after the other")
+    pixels, (target,) = checked("lbfgs_attack", net, pixels, [target])
     c, inner = number("lbfgs_attack", "c", c, above=0), whole_number("lbfgs_attack", "inner", inner, 1)
     confidence = number("lbfgs_attack", "confidence", confidence, at_least=0, at_most=1)
     state, too_small, too_large, start = _state(net, pixels, pixels, target, 0, 0.0, confidence, None), None, None, pixels

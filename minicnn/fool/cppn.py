@@ -103,7 +103,7 @@ class CppnEncoding:
             genome = Cppn({int(node): name for node, name in nodes}, {(int(s), int(t)): float(w) for s, t, w in connections})
             known = {*range(len(INPUTS)), *genome.nodes}
             fine = set(genome.nodes.values()) <= set(FUNCTIONS)
-            fine = fine and known >= {node for pair in genome.connections for node in pair}
+            fine = fine and all(source in known and target in genome.nodes for source, target in genome.connections)
             fine = fine and all(abs(w) <= LARGEST for w in genome.connections.values()) and len(genome.nodes) <= MOST_NODES + 3
             fine = fine and {-1 - k for k in range(self.channels)} <= set(genome.nodes) and len(in_order(genome)) > 0
         except (ValueError, TypeError, RecursionError) as error:
