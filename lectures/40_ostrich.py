@@ -11,9 +11,8 @@ TITLE = "Can we use this to “fool” ConvNets? Intriguing properties of neural
 FORMULA = """argmin over r of  c ‖r‖² + J(p + r, ostrich),   0 ≤ p + r ≤ 1,   J: cross-entropy with the class "ostrich"
 the largest c with which the network still says ostrich, found by trying;   distortion: √(Σ r² / n), pixels 0 to 1"""
 LOOK_FOR = """Left the photographs, with what SqueezeNet says about them; right what it says about the same with a little added,
-saved as 8-bit PNG files: ostriches, all of them. In the middle what was added, ten times as strong about grey: nothing that
-looks like an ostrich, and a fraction of a grey level for most pixels, so rounding to 8 bits already decides some of them. It is
-the network's own gradient that knows the way; the photograph hardly matters."""
+saved as 8-bit PNG files: ostriches, all of them. In the middle what was added, ten times as strong about grey: one or two of 255
+grey levels, on average, and nothing that looks like an ostrich. It is the network's own gradient that knows the way."""
 OSTRICH = 9
 PHOTOGRAPHS = ("chelsea.jpg", "coffee.jpg", "rocket.jpg", "astronaut.jpg")
 

@@ -9,20 +9,20 @@ from .common import Check, panels, short
 
 TITLE = "Deep Neural Networks are Easily Fooled: gradient ascent"
 FORMULA = """P_c(p): the softmax's probability of class c;   m ← 0.9 m + lr ∂P_c/∂p;   p ← mean + (p + m - mean) (1 - decay)
-lr: so long that P_c should rise by a third, or by what is lacking, or be doubled;   start: the mean colour and noise"""
+lr: P_c should rise by 0.3, or what it lacks of 1, or P_c itself, whichever is least;   start: the mean colour and noise"""
 LOOK_FOR = """Upper row: pictures of which SqueezeNet is more than 99.6 % sure, saved as PNG files. They are not quite grey:
 below the same, what differs from grey ten times as strong. Traces of texture, nothing that a person would name. It works for
-every class that was tried. Third row: with decay, the L2 regularisation, the picture stays still nearer to grey; a few classes
-are no longer reached. The probability says how much more like this class than like the others a picture is, not that it is like
-it."""
+nearly every class that was tried (second figure: how soon). Third row: with decay, the L2 regularisation, the picture stays
+nearer to grey, and the network is hardly less sure. The probability says how much more like this class than like the others a
+picture is, not that it is like it."""
 SURE = 0.996
 SHOWN = 8
 DECAY = 0.03
 
 
 def compute(full):
-    net, size = minicnn.load("squeezenet1_1"), 224 if full else 112
-    classes = np.random.default_rng(0).permutation(1000)[:200 if full else 100]
+    net, size = minicnn.load("squeezenet1_1"), 224 if full else 96
+    classes = np.random.default_rng(1).permutation(1000)[:200 if full else 100]
     plain = fooling_images(net, classes, 120 if full else 80, size=size)
     held = fooling_images(net, classes[:40 if full else SHOWN], 120 if full else 80, size=size, decay=DECAY)
     return {"names": [short(net.classes[c]) for c in classes], "plain": shown(net, plain, classes),

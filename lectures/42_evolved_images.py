@@ -1,6 +1,5 @@
 """Pictures evolved until networks are sure of them: MAP-Elites, with pixels and with patterns (CPPN) as genes."""
 import io
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -20,10 +19,10 @@ FORMULA = """archive: the best picture so far of every class.   child = mutation
 it takes the place of every class k of which the network is more sure:  P_k(child) > P_k(elite k)
 direct encoding: a gene is a pixel;   CPPN: the genes are a graph of functions of x, y and the distance from the centre"""
 LOOK_FOR = """No gradient was asked for: the network only says how sure it is. Digits: with pixels as genes noise is enough, with
-patterns strokes and waves; LeNet is sure of them to 99.9 %. CIFAR-10: the same by its small VGG. ImageNet: SqueezeNet's elites,
-evolved by tools/evolve.py. Now and then a person sees what the network sees: a spotlight, a street sign, some fur; what makes
-the class, and nothing else of it. The film shows how the ten elites of the digits change places: an invention for one class
-serves others."""
+patterns strokes and waves. CIFAR-10: the same by its small VGG. ImageNet: SqueezeNet's elites, evolved by tools/evolve.py, the
+surest of some classes. Now and then a person sees what the network sees: the rings of a brake, the lines of a crossword, the
+wires of a stethoscope; what tells the class from the others, and nothing else of it. The film shows how the ten elites of the
+digits change places."""
 SHOWN = 40
 ARCHIVE = DATA / "elites_squeezenet.npz"
 SQUARE = 224
@@ -60,8 +59,8 @@ def png_bytes(picture):
 def imagenet(count):
     """Return the elites of SqueezeNet, of some classes or all, drawn anew from their genomes and judged anew, as PNG files."""
     net, encoding = minicnn.load("squeezenet1_1"), CppnEncoding((SQUARE, SQUARE), 3)
-    state = read_archive(Path(ARCHIVE), encoding)
-    classes = np.random.default_rng(0).permutation(len(state.elites))[:count]
+    state = read_archive(ARCHIVE, encoding)
+    classes = np.random.default_rng(1).permutation(len(state.elites))[:count]
     pixels = np.concatenate([through_png(encoding.render([state.elites[c]])) for c in classes])
     sure = probabilities(net, pixels)[np.arange(len(classes)), classes]
     return {"generations": state.step, "names": [short(net.classes[c]) for c in classes], "confidence": sure,

@@ -12,9 +12,9 @@ FORMULA = """scores s = W p + b: one template, a row of W, for each class;   p' 
 gain of the goal over the class: ε ‖w_goal - w_class‖₁, exactly"""
 LOOK_FOR = """Templates: a digit's shows where its ink is (bright) and where that of others is (dark); CIFAR-10's are a mean of
 all poses, a horse with two heads. Second figure: each digit, and the same with a quarter of the range of the next digit's
-template less its own, by sign. A person sees a speckled digit; the classifier is sure of the next one. To leave its class by the
-nearest border takes less than a tenth of the range. Photographs of 32 × 32 pixels: some grey levels. So it is no fault of
-convolutions, nor of depth."""
+template less its own, by sign. A person sees a speckled digit; the classifier sees the next one, nearly always. To leave its
+class by the nearest border takes less than a tenth of the range. Photographs of 32 × 32 pixels: some grey levels. So it is no
+fault of convolutions, nor of depth."""
 EPSILONS = (0.0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.15)
 STRONG = 0.25
 PHOTOGRAPHS = ("chelsea.jpg", "rocket.jpg", "coffee.jpg", "astronaut.jpg")

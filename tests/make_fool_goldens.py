@@ -1,4 +1,4 @@
-"""Write goldens/fool.npz: how often foolbox's attacks fool LeNet, and scikit-image's HOG, adversarial DeepFool pictures too.
+"""Write goldens/fool.npz: how often foolbox's attacks fool LeNet, and scikit-image's HOG.
 
     pip install torch==2.13.0 foolbox scikit-image; python tests/make_fool_goldens.py
 """

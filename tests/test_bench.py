@@ -93,7 +93,7 @@ def test_an_interrupt_keeps_what_was_measured(monkeypatch, tmp_path):
 
 
 def test_the_table_of_attacks():
-    made = list(fool.records(1, False, 1, "softmax_mnist, FGSM", None))
+    made = list(fool.records(1, False, 1, "softmax_mnist, FGSM"))
     assert [r["name"] for r in made] == ["softmax_mnist, FGSM"] and made[0]["success"] > 0.9 and made[0]["file"] > 0.9
     assert 0.05 < made[0]["median"] <= 0.1 and "fooled" in fool.row(made[0])
     net = minicnn.load("softmax_mnist")

@@ -10,7 +10,7 @@ from lectures.common import DATA, IMAGES
 from make_fool_goldens import LAYOUTS
 from minicnn.errors import SettingError, ShapeError
 from minicnn.fool.cppn import FUNCTIONS, LARGEST, Cppn, CppnEncoding, drawn, in_order, to_rgb
-from minicnn.fool.hog import Layout, as_tensor, blocks, gradient_of, hog, hog_distance, same_hog, same_hog_steps, votes
+from minicnn.fool.hog import Layout, as_tensor, blocks, gradient_of, hog, hog_distance, same_hog, same_hog_steps, shares, votes
 from minicnn.fool.map_elites import (DirectEncoding, MapElitesState, archive_arrays, archive_of, child_of, map_elites,
                                      map_elites_steps, offered)
 from minicnn.fool.pixels import probabilities
@@ -38,15 +38,12 @@ def test_simulated_binary_crossover_keeps_the_middle_and_the_spread():
     rng = np.random.default_rng(0)
     a, b = np.full(200_000, 0.45), np.full(200_000, 0.55)
     child = simulated_binary_crossover(a, b, 10, rng)
-    beta = np.abs(child - 0.55)  # a = 0.45, b = 0.55: child = 0.5 - beta / 20
-    assert child.mean() == pytest.approx(0.5 - 0.05 * np.mean(beta_of(child)), abs=1e-9) and beta.min() >= 0
+    assert child.mean() == pytest.approx(0.5, abs=1e-3) and (child < 0.5).mean() == pytest.approx(0.5, abs=5e-3)
+    beta = np.abs(child - 0.5) / 0.05
     for x in (0.8, 0.9):                    # P(beta <= x) = x^(eta + 1) / 2
-        assert (beta_of(child) <= x).mean() == pytest.approx(x ** 11 / 2, abs=5e-3)
-    assert (beta_of(child) > 1).mean() == pytest.approx(0.5, abs=5e-3)
-
-
-def beta_of(child):
-    return (0.5 - child) / 0.05
+        assert (beta <= x).mean() == pytest.approx(x ** 11 / 2, abs=5e-3)
+    assert (beta > 1).mean() == pytest.approx(0.5, abs=5e-3)
+    assert simulated_binary_crossover(a - 0.45, b + 0.45, 1, rng).min() == 0
 
 
 # --- CPPN -----------------------------------------------------------------------------------------------------------
@@ -109,6 +106,7 @@ def test_crossover_takes_the_graph_of_the_first_and_weights_of_both():
                                   json.dumps([[[-1, "sine"]], [[0, -1, 11.0]]]),
                                   json.dumps([[[-1, "sine"]], [[0, -1, float("nan")]]]),
                                   json.dumps([[[-1, "sine"], [4, "sine"]], [[-1, 4, 1.0], [4, -1, 1.0]]]),
+                                  json.dumps([[[-1, "sine"], [4, "sine"], [5, "sine"]], [[5, 4, 1.0], [4, 5, 1.0]]]),
                                   json.dumps([[[-1, "sine"], *([k, "sine"] for k in range(4, 500))], []]),
                                   json.dumps([[[-1, "sine"]], [[0, 0, 1.0]]])])
 def test_a_genome_that_is_none_is_refused(text):
@@ -187,6 +185,10 @@ def test_the_rate_of_direct_mutation_is_halved():
     (lambda: next(map_elites_steps(None, DirectEncoding((4, 4)), batch=0)), "batch is 0"),
     (lambda: next(map_elites_steps(None, DirectEncoding((4, 4)), rng=-1)), "seed, is -1"),
     (lambda: next(map_elites_steps(None, DirectEncoding((4, 4)), start=3)), "start is a int"),
+    (lambda: next(map_elites_steps(None, DirectEncoding((4, 4)), initial=0)), "initial is 0"),
+    (lambda: map_elites(lambda p: np.zeros((len(p), 3)), DirectEncoding((4, 4)), 1,
+                        start=MapElitesState(0, np.zeros(2), (np.zeros((3, 4, 4)),) * 2, 0)), "start has 2 elites"),
+    (lambda: DirectEncoding((4, 4), eta=(-1, 2)), "each of eta is -1"), (lambda: CppnEncoding((4, 5000)), "size is 5000"),
     (lambda: DirectEncoding(4), "size is 4"), (lambda: DirectEncoding((4, 4), 2), "channels 2"),
     (lambda: CppnEncoding((0, 4)), "size is 0"), (lambda: CppnEncoding((4, 4), weight=2), "rate weight is 2"),
 ])
@@ -208,6 +210,12 @@ def test_the_tool_goes_on_and_begins_with_another_archive(tmp_path, capsys):
     encoding = evolve.encoding_for(net, "cppn")
     states = [evolve.read_archive(path, encoding) for path in (out, other)]
     np.testing.assert_array_equal(states[0].fitness, states[1].fitness)
+    for other_run, says in ((["--seed", "1"], "seed was 0 and is 1"), (["--batch", "21"], "batch was 20"),
+                            (["--encoding", "direct"], "encoding was 'cppn'")):
+        assert evolve.main([*command, out, "--generations", "9", *other_run]) == 1
+        assert says in capsys.readouterr().err
+    assert evolve.main(["squeezenet1_1", "--encoding", "direct", "--out", str(tmp_path / "d.npz")]) == 1
+    assert "give a smaller --size" in capsys.readouterr().err and not (tmp_path / "d.npz").exists()
     begun = str(tmp_path / "c.npz")
     assert evolve.main([*command, begun, "--begin", other, "--size", "56", "--generations", "1"]) == 1      # LeNet takes 28 x 28
     assert "evolve:" in capsys.readouterr().err
@@ -217,8 +225,9 @@ def test_the_tool_goes_on_and_begins_with_another_archive(tmp_path, capsys):
 
 @pytest.mark.parametrize("harm, says", [
     (lambda path: path.write_bytes(b""), "cannot be read"), (lambda path: path.write_bytes(b"PK\3\4 no zip"), "cannot be read"),
-    (lambda path: np.savez(path, step=1), "no archive"), (lambda path: path.unlink(), "there is no archive"),
-    (lambda path: np.savez(path, step=1, new=0, fitness=np.zeros(2), which=np.array([0, 5]), genomes=np.array([b"[]"])), "no genome"),
+    (lambda path: np.savez(path, step=1), "no archive of elites"), (lambda path: path.unlink(), "there is no archive"),
+    (lambda path: np.savez(path, step=1, new=0, fitness=np.zeros(2), which=np.zeros(2, int), genomes=np.array([b"[]"])),
+     "no genome"),
 ])
 def test_archives_that_are_none(harm, says, tmp_path):
     path = tmp_path / "a.npz"
@@ -264,7 +273,7 @@ def test_hogs_of_several_pictures_are_those_of_each():
     np.testing.assert_allclose(hog(p).data, np.concatenate([hog(one[None]).data for one in p]), atol=1e-12)
 
 
-@pytest.mark.parametrize("softness", [0.0, 10.0])
+@pytest.mark.parametrize("softness", [0.0, 0.4, 1.0])
 def test_the_gradient_of_hog(softness):
     """Away from where it jumps: there a small change moves no pixel's gradient into another bin."""
     layout, rng = Layout(6, 4, 2), np.random.default_rng(1)
@@ -276,10 +285,13 @@ def test_soft_votes_become_the_hard_ones():
     p, layout = np.random.default_rng(0).random((1, 1, 24, 24)), Layout()
     hard = votes(*gradient_of(as_tensor(p, layout)), layout).data
     inner = np.s_[..., 1:-1, 1:-1]                      # at the upper and lower border g points along the edge of two bins
-    apart = [np.abs(votes(*gradient_of(as_tensor(p, layout)), layout, s).data - hard)[inner].sum() for s in (20.0, 5.0, 1.0, 1e-4)]
+    apart = [np.abs(votes(*gradient_of(as_tensor(p, layout)), layout, s).data - hard)[inner].sum() for s in (1.0, 0.3, 0.1, 1e-5)]
     assert apart[0] > apart[1] > apart[2] > apart[3] and apart[3] < 1e-2 * apart[2]
-    soft = votes(*gradient_of(as_tensor(p, layout)), layout, 20.0).data
-    np.testing.assert_allclose(soft.sum(axis=1), hard.sum(axis=1), atol=1e-12)           # no vote is lost
+    for bins in (9, 18, 7, 2):
+        few = Layout(bins)
+        soft, hard = (votes(*gradient_of(as_tensor(p, few)), few, s).data for s in (1.0, 0.0))
+        np.testing.assert_allclose(soft.sum(axis=1), hard.sum(axis=1), atol=1e-12)       # no vote is lost
+    assert shares(np.full((1, 1, 1, 1), 1.0), np.full((1, 1, 1, 1), -1e-17), layout, 0)[0].sum() == 1
 
 
 def test_a_picture_from_another_with_the_same_hog():

@@ -65,7 +65,7 @@ def test_the_gradient_is_that_of_the_pixels():
 
 
 def test_png_rounds_to_8_bits_and_clips():
-    p = np.array([[-0.2, 0.0, 0.4999 / 255], [0.5001 / 255, 1.0, 7.0]], np.float32).reshape(1, 1, 2, 3)
+    p = np.array([[-0.2, 0.0, 0.4999 / 255], [0.5001 / 255, 1.0, 1.7]], np.float32).reshape(1, 1, 2, 3)
     np.testing.assert_array_equal(through_png(p).ravel() * np.float32(255), [0, 0, 0, 1, 255, 255])
     colour = np.random.default_rng(0).random((2, 3, 5, 4))
     assert np.abs(through_png(colour) - colour).max() <= 0.5 / 255 + 1e-12
@@ -113,8 +113,10 @@ def test_lbfgs_reaches_the_class_and_the_line_search_brackets_c(lenet, some):
     fooling, others = [s.c for s in states[1:] if s.fools], [s.c for s in states[1:] if not s.fools]
     assert fooling and others and max(fooling) < min(others)            # and the last c lies between
     assert max(fooling) <= states[-1].c or min(others) >= states[-1].c
-    best = states[-1].best
+    best = lbfgs_attack(lenet, p, target, searches=6)
     assert best.fools and best.distortion == min(s.distortion for s in states[1:] if s.fools) < 0.1
+    never = lbfgs_attack(lenet, p, target, searches=1, confidence=1)
+    assert not never.fools and never.step == 1
     said = probabilities(lenet, best.pixels)[0]
     assert said.argmax() == target and said[target] > 0.5 and said[target] == pytest.approx(best.probability)
     np.testing.assert_array_equal(through_png(best.pixels), best.pixels)
@@ -177,7 +179,9 @@ def test_transfer_counts_only_what_both_get_right(some):
     changed = through_png(fgsm(nets[0], p, labels, 0.25))
     both = right[0] & right[1]
     assert rates[0, 1] == (probabilities(nets[1], changed).argmax(axis=1) != labels)[both].mean() > 0.1
-    assert rates[1, 1] > 0.95 and np.isnan(transfer_rates(nets, p, (labels + 1) % 10, lambda net, p, y: p)[0, 0])
+    assert rates[1, 1] > 0.95
+    wrong = (probabilities(nets[0], p).argmax(axis=1) + 1) % 10
+    assert np.isnan(transfer_rates(nets[:1], p, wrong, lambda net, p, y: p)[0, 0])
 
 
 # --- pictures from nothing ------------------------------------------------------------------------------------------
@@ -243,6 +247,19 @@ def test_logistic_regression_and_its_worst_loss():
             assert model.loss(other, y) < model.loss(p, y, 0.1)
     assert plain.loss(p, y) < robust.loss(p, y) < robust.loss(p, y, 0.1) < plain.loss(p, y, 0.1)
     assert (np.sign(robust.scores(p)) == y).mean() > 0.95
+
+
+def test_the_worst_loss_is_minimised_too():
+    """Against the same problem written for scipy's SLSQP, with its constraints."""
+    from scipy.optimize import minimize
+    rng = np.random.default_rng(1)
+    p = rng.standard_normal((60, 3))
+    y = np.where(p @ [1, -1, 0.05] + rng.standard_normal(60) > 0, 1, -1)
+    found = fit_logistic_regression(p, y, epsilon=0.3)
+    expected = minimize(lambda x: np.logaddexp(0, -y * (p @ (x[:3] - x[3:6]) + x[6]) + 0.3 * x[:6].sum()).mean(), np.full(7, 0.1),
+                        method="SLSQP", bounds=[(0, None)] * 6 + [(None, None)], options={"ftol": 1e-14, "maxiter": 500})
+    assert found.loss(p, y, 0.3) == pytest.approx(expected.fun, rel=1e-6)
+    np.testing.assert_allclose(np.append(found.w, found.b), np.append(expected.x[:3] - expected.x[3:6], expected.x[6]), atol=2e-3)
 
 
 def test_logistic_regression_is_scipys_minimum():
@@ -318,6 +335,18 @@ def test_the_loss_of_an_adversarial_step_is_the_formula(some):
     (lambda net, p, y: next(universal_steps(net, p, 2)), "xi is 2"),
     (lambda net, p, y: universal(net, p, delta=2), "delta is 2"),
     (lambda net, p, y: transfer_rates([], p, y, fgsm), "there are no networks"),
+    (lambda net, p, y: transfer_rates([net], p, y[:2], fgsm), "no classes for 4 pictures"),
+    (lambda net, p, y: transfer_rates([net], p, y, lambda net, p, y: p[:2]), "expected as many"),
+    (lambda net, p, y: fgsm(net, p, None), "labels None are no classes"),
+    (lambda net, p, y: through_png(np.full((1, 1, 2, 2), 255)), "divide 8-bit pixels by 255"),
+    (lambda net, p, y: through_png(p[:0]), "expected .N, 1 or 3, H, W"),
+    *[(lambda net, p, y, work=work, name=name: work(minicnn.load(name), np.zeros((1, 3, 32, 32))), "a network that gives scores")
+      for name in ("starry_night", "generator_cifar10")
+      for work in (lambda net, p: fgsm(net, p, [0]), lambda net, p: fooling_images(net, 0, 1), lambda net, p: deepfool(net, p),
+                   lambda net, p: lbfgs_attack(net, p, 0))],
+    (lambda net, p, y: probabilities(minicnn.load("starry_night"), np.zeros((1, 3, 32, 32))), "gives maps"),
+    (lambda net, p, y: AdversarialStep(rng=3), "rng is 3"),
+    (lambda net, p, y: minicnn.build("softmax_mnist", head=False), "nothing but"),
     (lambda net, p, y: next(fooling_steps(net, [10])), "classes is .*from 0 to 9"),
     (lambda net, p, y: next(fooling_steps(net, [])), "classes is"),
     (lambda net, p, y: next(fooling_steps(net, 3, early=0)), "early is 0"),
@@ -334,8 +363,9 @@ def test_wrong_input_gets_a_sentence(work, says, lenet, some):
 
 def test_inputs_are_left_alone(lenet, some):
     p, labels = some[0][:5].copy(), some[1][:5].copy()
-    for attack in (lambda: fgsm(lenet, p, labels), lambda: pgd(lenet, p, labels, 0.1, steps=2), lambda: deepfool(lenet, p, steps=2),
-                   lambda: lbfgs_attack(lenet, p[:1], 3, searches=1), lambda: universal(lenet, p, rounds=1)):
+    for attack in (lambda: fgsm(lenet, p, labels), lambda: pgd(lenet, p, labels, 0.1, steps=2),
+                   lambda: deepfool(lenet, p, steps=2), lambda: lbfgs_attack(lenet, p[:1], 3, searches=1),
+                   lambda: universal(lenet, p, rounds=1)):
         attack()
         np.testing.assert_array_equal(p, some[0][:5])
         np.testing.assert_array_equal(labels, some[1][:5])

@@ -24,6 +24,8 @@ NETS = {
     "allcnn_c": (1_369_738, "conv7", (1, 192, 6, 6)),
     "allcnn_imagenet": (9_372_840, "conv9", (1, 384, 6, 6)),
     "convnetjs_cifar10": (22_466, "pool3", (1, 20, 4, 4)),
+    "softmax_mnist": (7_850, "fc", (1, 10)),
+    "softmax_cifar10": (30_730, "fc", (1, 10)),
     "lenet": (431_080, "conv2", (1, 50, 8, 8)),
     "allcnn_cifar10": (344_506, "conv7", (1, 96, 6, 6)),
     "vgg_cifar10": (1_040_618, "relu5", (1, 256)),

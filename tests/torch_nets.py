@@ -203,6 +203,11 @@ class TorchNet:
         x = F.max_pool2d(self.conv("conv2", F.max_pool2d(self.conv("conv1", x), 2)), 2)
         return self.fc("ip2", self.relu(self.fc("ip1", x.flatten(1))))
 
+    def softmax_mnist(self, x):
+        return self.fc("fc", x.flatten(1))
+
+    softmax_cifar10 = softmax_mnist
+
     def inception(self, name, x):
         return torch.cat([
             self.cr(f"{name}/1x1", x),

@@ -7,7 +7,7 @@ from minicnn.fool.adversarial_training import AdversarialStep
 from .train_lenet_mnist import RECIPE as CLEAN
 from .training import main
 
-RECIPE = replace(CLEAN, name="lenet_adversarial", epochs=12, take_step=lambda rng: AdversarialStep(epsilon=0.25),
+RECIPE = replace(CLEAN, name="lenet_adversarial", take_step=lambda rng: AdversarialStep(epsilon=0.25),
                  beside="accuracy on fooling digits")
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Train softmax regression, a linear classifier, on MNIST's digits: `python -m tools.train_softmax_mnist`, a minute."""
+"""Train softmax regression, a linear classifier, on MNIST's digits: `python -m tools.train_softmax_mnist`, some seconds."""
 import sys
 
 from minicnn.optim import SGD

@@ -17,12 +17,12 @@ from ..checks import number, whole_number
 from ..errors import SettingError
 from ..loop import last, take
 from ..optim import lbfgs_steps
-from .pixels import as_pictures, checked, loss_gradient, probabilities, through_png
+from .pixels import as_pictures, checked_pair, loss_gradient, probabilities, through_png
 
 
 def fgsm(net, pixels, labels, epsilon=0.007):
     """Return the pixels (N, C, H, W) after one step of epsilon in every number, along the sign of dJ/dp; clipped to 0..1."""
-    pixels, labels = checked("fgsm", net, pixels, labels)
+    pixels, labels = checked_pair("fgsm", net, pixels, labels)
     epsilon = number("fgsm", "epsilon", epsilon, at_least=0, at_most=1)
     return (pixels + epsilon * np.sign(loss_gradient(net, pixels, labels)[1])).clip(0, 1).astype(net.dtype)
 
@@ -35,13 +35,12 @@ def distortion(changed, pixels):
 
 @dataclass(frozen=True)
 class LbfgsState:
-    """After `step` values of c: the picture found with the last of them, and the best one that fools, once there is one."""
+    """After `step` values of c: the picture found with the last of them."""
     step: int
     c: float
-    pixels: np.ndarray              # (1, C, H, W), found with this c, rounded to 8 bits
+    pixels: np.ndarray              # (1, C, H, W), rounded to 8 bits
     probability: float              # of the target in it
     fools: bool
-    best: object                    # the LbfgsState that fools with the least distortion, or None
     distortion: float
 
     @property
@@ -53,19 +52,19 @@ class LbfgsState:
 def lbfgs_attack_steps(net, pixels, target, *, c=1.0, inner=20, confidence=0.5):
     """Yield an LbfgsState at the start (r = 0) and after each value of c, without end.
 
-    pixels (1, C, H, W); target: a class. c: its first value, times n: the term is c n mean r^2. inner: L-BFGS steps for each c.
-    confidence: what the target's probability must exceed. Raises ShapeError, SettingError.
+    pixels (1, C, H, W); target: a class. c: its first value. inner: L-BFGS steps for each c. confidence: what the target's
+    probability must exceed. Raises ShapeError, SettingError.
     """
     if np.ndim(pixels) == 4 and len(pixels) != 1:
         raise SettingError(f"lbfgs_attack: there are {len(pixels)} pictures, expected one; attack one after the other")
-    pixels, (target,) = checked("lbfgs_attack", net, pixels, [target])
+    pixels, (target,) = checked_pair("lbfgs_attack", net, pixels, [target])
     c, inner = number("lbfgs_attack", "c", c, above=0), whole_number("lbfgs_attack", "inner", inner, 1)
     confidence = number("lbfgs_attack", "confidence", confidence, at_least=0, at_most=1)
-    state, too_small, too_large, start = _state(net, pixels, pixels, target, 0, 0.0, confidence, None), None, None, pixels
+    state, too_small, too_large, start = _state(net, pixels, pixels, target, 0, 0.0, confidence), None, None, pixels
     while True:
         yield state
         found = last(take(inner, lbfgs_steps(_objective(net, pixels, target, c), start, bounds=(0, 1)))).x
-        state = _state(net, pixels, found, target, state.step + 1, c, confidence, state.best)
+        state = _state(net, pixels, found, target, state.step + 1, c, confidence)
         if state.fools:
             too_small, start = c, found
         else:
@@ -75,8 +74,13 @@ def lbfgs_attack_steps(net, pixels, target, *, c=1.0, inner=20, confidence=0.5):
 
 def lbfgs_attack(net, pixels, target, *, searches=6, **settings):
     """Return the LbfgsState that fools with the least distortion after so many values of c, or the last one if none does."""
-    end = last(take(searches, lbfgs_attack_steps(net, pixels, target, **settings)))
-    return end.best or end
+    def best_so_far(states):
+        best = None
+        for state in states:
+            if best is None or not best.fools or (state.fools and state.distortion < best.distortion):
+                best = state
+            yield best
+    return last(best_so_far(take(searches, lbfgs_attack_steps(net, pixels, target, **settings))))
 
 
 def _objective(net, pixels, target, c):
@@ -92,12 +96,9 @@ def _objective(net, pixels, target, c):
     return measure
 
 
-def _state(net, pixels, found, target, step, c, confidence, best):
+def _state(net, pixels, found, target, step, c, confidence):
     """Return the LbfgsState of a picture, judged as a PNG file."""
     file = through_png(np.asarray(found, net.dtype))
     found_probabilities = probabilities(net, file)[0]
     fools = bool(found_probabilities.argmax() == target and found_probabilities[target] > confidence)
-    state = LbfgsState(step, c, file, float(found_probabilities[target]), fools, best, float(distortion(file, pixels)[0]))
-    if fools and (best is None or state.distortion < best.distortion):
-        return LbfgsState(step, c, file, state.probability, True, state, state.distortion)
-    return state
+    return LbfgsState(step, c, file, float(found_probabilities[target]), fools, float(distortion(file, pixels)[0]))

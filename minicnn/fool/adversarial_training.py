@@ -4,7 +4,7 @@
 
 The network is shown, beside each picture, what would fool it as it is now. alpha = 0.5 as in the paper. There is a trap: the one
 step always ends on the same corner, and a network can learn to know that corner and nothing else. It is then fooled by many small
-steps as before. random_start begins anywhere within epsilon and goes 1.25 epsilon from there, for one more pass.
+steps as before. A random start, anywhere within epsilon, from which the step goes 1.25 epsilon, helps, for one more pass.
 Source: I. Goodfellow, J. Shlens and C. Szegedy, ICLR 2015, section 6; E. Wong, L. Rice and Z. Kolter, ICLR 2020 (random start).
 """
 import numpy as np
@@ -12,20 +12,23 @@ import numpy as np
 from .. import images, ops
 from ..checks import number
 from ..tensor import Tensor
-from ..training import TrainingStep
+from ..training import TrainingStep, check_rng
 from .pixels import per_pixel
 
 
 class AdversarialStep(TrainingStep):
     """A TrainingStep of J~: epsilon in pixels of 0..1; the accuracy it returns is that on the pictures that should fool.
 
-    rng: for a random start, a Generator, which moves on; without: the paper's.
+    rng: for a random start, a Generator, which moves on; without: the paper's. For networks without batch norm and dropout, whose
+    statistics and masks would differ between looking for what fools and training on it.
     """
 
     def __init__(self, epsilon=0.25, alpha=0.5, rng=None):
+        if rng is not None:
+            check_rng("AdversarialStep", rng)
         self.rng = rng
         self.epsilon = number("AdversarialStep", "epsilon", epsilon, at_least=0, at_most=1)
-        self.alpha = number("AdversarialStep", "alpha", alpha, at_least=0, at_most=1)
+        self.alpha = number("AdversarialStep", "alpha", alpha, above=0, at_most=1)
 
     def __call__(self, net, optimizer, x, labels):
         optimizer.zero_grad()
@@ -46,7 +49,8 @@ class AdversarialStep(TrainingStep):
         """Return what fools the network as it is: one step from x or, with an rng, from a point near it."""
         if self.rng is None:
             return x + step * np.sign(gradient)
-        start = Tensor((x + step * self.rng.uniform(-1, 1, x.shape)).astype(x.dtype), requires_grad=True)
+        start = x + step * self.rng.uniform(-1, 1, x.shape).astype(x.dtype)
+        start = Tensor(start.clip(*images.pixel_range(net.preprocessing)), requires_grad=True)
         net.eval()                                  # weights take no gradient from here
         ops.cross_entropy(net(start), labels).backward(retain_graph=False)
         net.train()

@@ -4,7 +4,8 @@
     node = f(sum over its connections of w source),   f: sine, sigmoid, gaussian 2 exp(-z^2) - 1, or linear
 
 A picture made so has symmetries, repetitions and smooth borders, as things have, and no end of detail. It is drawn at any size:
-x and y run from -1 to 1. Three outputs are hue, lightness |l| and saturation |s|, one output is grey; what goes beyond 1 is 1.
+x and y run from -1 to 1, the distance from 0 to 2, in the corners. Three outputs are hue, lightness |l| and saturation |s|,
+one is grey; what goes beyond 1 is 1.
 Evolution changes the graph: mutation adds, removes, moves and reweighs; crossover gives a child the graph of its first parent,
 and of the connections that both have the weight of one or the other. A node's number is drawn when it is made, so that equal
 numbers mean a common ancestor, as NEAT's do.
@@ -18,14 +19,13 @@ import numpy as np
 
 from ..checks import number, whole_number
 from ..errors import SettingError
-from ..images import MAX_SIZE
 from .variation import polynomial_mutation
 
 INPUTS = ("x", "y", "distance", "bias")             # nodes 0, 1, 2, 3; the outputs are -1, -2, -3
 FUNCTIONS = {"sine": np.sin, "sigmoid": lambda z: np.tanh(z / 2), "gaussian": lambda z: 2 * np.exp(-z * z) - 1,
              "linear": lambda z: z}
 LARGEST, DECIMALS = 10.0, 4                         # weights lie in -10..10, and are as long as a file need hold
-MOST_NODES = 200
+MOST_NODES, MOST_PIXELS = 200, 2048                 # a side; every node has an array of that size while a picture is drawn
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,8 @@ class CppnEncoding:
             raise SettingError(f"CppnEncoding: size is {self.size!r} and channels {self.channels!r}, expected (height, width) "
                                "and 1 or 3")
         for side in self.size:
-            whole_number("CppnEncoding", "size", side, 1, MAX_SIZE)
+            whole_number("CppnEncoding", "size", side, 1, MOST_PIXELS)
+        number("CppnEncoding", "eta", self.eta, at_least=0)
         for name in ("add_connection", "delete_connection", "change_connection", "add_node", "delete_node", "weight",
                      "function", "crossover"):
             number("CppnEncoding", f"the rate {name}", getattr(self, name), at_least=0, at_most=1)
@@ -104,23 +105,29 @@ class CppnEncoding:
             known = {*range(len(INPUTS)), *genome.nodes}
             fine = set(genome.nodes.values()) <= set(FUNCTIONS)
             fine = fine and all(source in known and target in genome.nodes for source, target in genome.connections)
+            fine = fine and all(node < 0 or node >= len(INPUTS) for node in genome.nodes)
             fine = fine and all(abs(w) <= LARGEST for w in genome.connections.values()) and len(genome.nodes) <= MOST_NODES + 3
-            fine = fine and {-1 - k for k in range(self.channels)} <= set(genome.nodes) and len(in_order(genome)) > 0
-        except (ValueError, TypeError, RecursionError) as error:
+            fine = fine and {-1 - k for k in range(self.channels)} <= set(genome.nodes)
+            if fine:
+                in_order(genome, genome.nodes)                          # raises where there is a cycle
+        except (ValueError, TypeError, OverflowError, RecursionError) as error:
             raise SettingError(f"CppnEncoding: this is no genome ({type(error).__name__}: {str(error)[:100]}); the file is "
                                "damaged") from None
         if not fine:
             raise SettingError(f"CppnEncoding: this is no genome of {self.channels} outputs, known functions and weights up to "
-                               f"{LARGEST:g}; the file is damaged or of other pictures")
+                               f"{LARGEST:g}; the file is damaged, or of another encoding")
         return genome
 
 
-def in_order(genome):
-    """Return the nodes that the outputs depend on, each after its sources. Raises ValueError where there is a cycle."""
+def in_order(genome, wanted=None):
+    """Return the nodes that the wanted ones depend on, the outputs unless given, each after its sources.
+
+    Raises ValueError where there is a cycle.
+    """
     sources = {node: [] for node in genome.nodes}
     for source, target in genome.connections:
         sources[target].append(source)
-    order, state, stack = [], {}, [node for node in genome.nodes if node < 0]
+    order, state, stack = [], {}, [node for node in genome.nodes if node < 0] if wanted is None else list(wanted)
     while stack:
         node = stack.pop()
         if node in range(len(INPUTS)) or state.get(node) == "done":

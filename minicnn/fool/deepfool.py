@@ -14,7 +14,7 @@ import numpy as np
 
 from ..checks import number, whole_number
 from ..errors import SettingError
-from ..loop import take
+from ..loop import last, take
 from ..tensor import Tensor
 from .pixels import checked, count_classes, parts, probabilities, to_input
 
@@ -44,16 +44,15 @@ def deepfool_steps(net, pixels, *, candidates=10, overshoot=0.02):
         if fooled.all():
             return
         on = np.flatnonzero(~fooled)                                                    # those on their way
-        total[on] += shortest_way(*scores_and_slopes(net, p[on], first[on]))
+        for part in parts(p[on], candidates):
+            total[on[part]] += shortest_way(*scores_and_slopes(net, p[on[part]], first[on[part]]))
         p[on] = (pixels[on] + (1 + overshoot) * total[on]).clip(0, 1)
         classes[on], step = probabilities(net, p[on]).argmax(axis=1), step + 1
 
 
 def deepfool(net, pixels, *, steps=50, **settings):
     """Return the pixels after so many steps at most; settings as in `deepfool_steps`."""
-    pixels = checked("deepfool", net, pixels)
-    return np.concatenate([list(take(steps, deepfool_steps(net, pixels[part], **settings)))[-1].pixels
-                           for part in parts(np.repeat(pixels[:, None], 10, axis=1))])
+    return last(take(steps, deepfool_steps(net, pixels, **settings))).pixels
 
 
 def shortest_way(scores, slopes):

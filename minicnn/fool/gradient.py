@@ -22,7 +22,7 @@ from ..tensor import Tensor
 from ..visualize.checks import picture_size
 from .pixels import as_pictures, count_classes, mean_colour, parts, to_input
 
-PUBLISHED = {"early": 0.03, "late": 0.1, "momentum": 0.0, "decay": 0.0}     # or a decay of 0.01; 1,500 steps
+PUBLISHED = {"early": 0.03, "late": 0.1, "momentum": 0.0, "decay": 0.0}     # or a decay of 0.03; 1,500 steps
 SEEN = 0.01                             # from this probability on a class has a slope after a last ReLU as well
 MARKS = (0.0, 0.99, 0.999, 0.9999)      # of `reached`: the first step as the winner, then above so much
 
@@ -71,9 +71,9 @@ def fooling_steps(net, classes, *, early=0.3, late=1.0, momentum=0.9, decay=0.0,
         for mark, first in zip(MARKS, reached):
             first[(first < 0) & (wins if mark == 0 else confidence > mark)] = step
         yield FoolingState(step, pixels.copy(), confidence.copy(), wins.copy(), reached.copy())
-        awake = confidence < goal
+        awake = (confidence < goal) | (goal == 1)
         square = np.maximum((slope.astype(float) ** 2).reshape(count, -1).sum(axis=1), 1e-30)
-        lr = (np.minimum(np.minimum(early, late * (1 - climbed)), climbed) / square).reshape(-1, 1, 1, 1)
+        lr = (np.minimum(np.minimum(early, late * (1 - climbed)), climbed) / square).reshape(-1, 1, 1, 1).astype(net.dtype)
         moving = momentum * moving + lr * slope
         stepped = (mean + (pixels + moving - mean) * (1 - decay)).clip(0, 1).astype(net.dtype)
         pixels, step = np.where(awake.reshape(-1, 1, 1, 1), stepped, pixels), step + 1
@@ -93,7 +93,7 @@ def _measured(net, pixels, classes):
     sure, below = (ops.softmax(s, dim=1)[each, classes] for s in (own, scores))
     seen = sure.data > SEEN
     chosen = sure * seen + below * ~seen
-    chosen.sum().backward()
+    chosen.sum().backward(retain_graph=False)
     return chosen.data, p.grad, sure.data, own.data.argmax(axis=1) == classes
 
 

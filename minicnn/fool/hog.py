@@ -15,15 +15,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import ops
-from ..checks import number, whole_number
-from ..errors import ShapeError
+from ..checks import generator, number, whole_number
+from ..errors import SettingError, ShapeError
 from ..loop import last, take
 from ..optim import lbfgs_steps
 from ..tensor import Tensor
 from ..visualize.checks import finite
 
 EPS, CLIPPED = 1e-5, 0.2
-SOFTNESS = (20.0, 10.0, 5.0, 2.5)       # degrees, of the first stages of same_hog
+MOST = 180                              # bins, pixels of a cell's side, cells of a block's side
+SOFTNESS = (1.0, 0.5, 0.25, 0.125)      # widths of a bin, of the first stages of same_hog
 HOLD = (3.0, 10.0, 30.0)                # how hard the votes are held to their bins, in the last stages
 MARGIN = 0.02                           # radians between a held direction and the edge of its bin
 LEAST, SHORT = 5e-3, 0.05               # of ||g||: where turning counts less, and where directions are held less firmly
@@ -38,7 +39,7 @@ class Layout:
 
     def __post_init__(self):
         for name in ("orientations", "pixels_per_cell", "cells_per_block"):
-            whole_number("hog", name, getattr(self, name), 1)
+            whole_number("hog", name, getattr(self, name), 1, MOST)
 
 
 def hog(p, **layout):
@@ -71,8 +72,8 @@ def gradient_of(p):
 def votes(gx, gy, layout, softness=0.0, bins=None):
     """Return the votes (N, orientations, H, W) of the gradients, a Tensor.
 
-    softness: degrees about the edge between two bins where a vote is shared, and moves from one to the other as g turns; 0 as
-    defined. bins: the shares themselves, where they are to stay as they were.
+    softness: the part of a bin's width, about the edge between two, where a vote is shared, and moves from one to the other as g
+    turns; 0 as defined, at most 1. bins: the shares themselves, where they are to stay as they were.
     """
     length = np.hypot(gx.data, gy.data)
     cos, sin = (g.data / np.maximum(length, np.finfo(g.dtype).tiny) for g in (gx, gy))
@@ -89,13 +90,12 @@ def votes(gx, gy, layout, softness=0.0, bins=None):
 def shares(gx, gy, layout, softness):
     """Return which share of each pixel's vote each bin gets (N, orientations, H, W), and its slope per degree."""
     degrees, width = np.rad2deg(np.arctan2(gy.astype(float), gx.astype(float))) % 180, 180 / layout.orientations
+    number = np.arange(layout.orientations).reshape(1, -1, 1, 1)
     if not softness:
-        low = np.arange(layout.orientations).reshape(1, -1, 1, 1) * width
-        return ((low <= degrees) & (degrees < low + width)).astype(gx.dtype), None
-    middle = (np.arange(layout.orientations) + 0.5).reshape(1, -1, 1, 1) * width
-    off = (degrees - middle + 90) % 180 - 90                            # from the middle of the bin
-    share = (width / 2 - np.abs(off)) / softness + 0.5
-    return share.clip(0, 1), np.where((share > 0) & (share < 1), -np.sign(off) / softness, 0)
+        return (number == (degrees // width).astype(int) % layout.orientations).astype(gx.dtype), None
+    off = (degrees - (number + 0.5) * width + 90) % 180 - 90            # from the middle of the bin
+    share = (width / 2 - np.abs(off)) / (softness * width) + 0.5
+    return share.clip(0, 1), np.where((share > 0) & (share < 1), -np.sign(off) / (softness * width), 0)
 
 
 def blocks(votes, layout, clip=True):
@@ -137,13 +137,14 @@ def same_hog_steps(wanted, start, *, steps=400, noise=0.05, rng=0, **layout):
     """
     layout, settings = Layout(**layout), layout
     wanted, x = (finite("same_hog", what, pixels).astype(float) for what, pixels in (("wanted", wanted), ("start", start)))
-    if wanted.shape != x.shape or len(x) != 1 or min(wanted.min(), x.min()) < 0 or max(wanted.max(), x.max()) > 1:
-        raise ShapeError(f"same_hog: wanted has shape {wanted.shape} and start {x.shape}, expected two alike, (1, C, H, W), "
-                         "with pixels from 0 to 1")
+    if wanted.shape != x.shape or x.ndim != 4 or len(x) != 1:
+        raise ShapeError(f"same_hog: wanted has shape {wanted.shape} and start {x.shape}, expected two alike, (1, C, H, W)")
+    if min(wanted.min(), x.min()) < 0 or max(wanted.max(), x.max()) > 1:
+        raise SettingError("same_hog: the pixels leave 0..1, expected numbers from 0 to 1; divide 8-bit pixels by 255")
     steps, noise = whole_number("same_hog", "steps", steps, 1), number("same_hog", "noise", noise, at_least=0, at_most=1)
     goal = hog(wanted, **settings).data
     unclipped = blocks(votes(*gradient_of(as_tensor(wanted, layout)), layout), layout, clip=False).data
-    x = np.clip(x + np.random.default_rng(rng).normal(0, noise, x.shape), 0, 1)
+    x = np.clip(x + generator("same_hog", rng).normal(0, noise, x.shape), 0, 1)
     step = 0
     for softness, hold in [(soft, 0) for soft in SOFTNESS] + [(0, hold) for hold in HOLD]:
         objective = PairObjective(unclipped, layout, softness, hold, _held(x, layout) if hold else None)

@@ -5,18 +5,21 @@
     3. draw it, and let the network look: f(child) (K,)      4. where f_k(child) > f_k(elite k), the child takes that place
 
 A child is offered to every class, not only to its parents'. So what was found for one class is a step on the way for another,
-and one run fills all the places. The network's gradient is not asked for: this fools what one cannot look into as well.
+and one run fills all the places. The network's gradient is not asked for: this fools what one cannot look into as well. (For
+ImageNet the paper averages the fitness of ten crops; whoever wants that gives such a function.)
 Source: J.-B. Mouret and J. Clune 2015; A. Nguyen, J. Yosinski and J. Clune, CVPR 2015 (batches, rates).
 """
 import base64
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..checks import number, whole_number
 from ..errors import SettingError, ShapeError
-from ..images import MAX_SIZE
 from ..loop import last, take
+from .cppn import MOST_PIXELS
+from .pixels import MOST_NUMBERS
 from .variation import polynomial_mutation, simulated_binary_crossover
 
 
@@ -38,8 +41,10 @@ class DirectEncoding:
             raise SettingError(f"DirectEncoding: size is {self.size!r}, channels {self.channels!r} and eta {self.eta!r}, "
                                "expected (height, width), 1 or 3, and two numbers")
         for side in self.size:
-            whole_number("DirectEncoding", "size", side, 1, MAX_SIZE)
+            whole_number("DirectEncoding", "size", side, 1, MOST_PIXELS)
         whole_number("DirectEncoding", "halved_every", self.halved_every, 1)
+        for eta in self.eta:
+            number("DirectEncoding", "each of eta", eta, at_least=0)
         for name in ("rate", "crossover"):
             number("DirectEncoding", name, getattr(self, name), at_least=0, at_most=1)
 
@@ -67,7 +72,7 @@ class DirectEncoding:
         """Return the genome of a `to_text`; raises SettingError for text that is none."""
         try:
             values = np.frombuffer(base64.b64decode(text, validate=True), "<f4").reshape(self.channels, *self.size).copy()
-        except ValueError as error:
+        except (ValueError, TypeError) as error:
             raise SettingError(f"DirectEncoding: this is no genome of {self.size} pixels ({str(error)[:100]})") from None
         if not (values.min() >= 0 and values.max() <= 1):
             raise SettingError("DirectEncoding: this is no genome, its pixels leave 0..1; the file is damaged")
@@ -93,7 +98,8 @@ def map_elites_steps(fitness, encoding, *, batch=200, initial=None, start=None, 
     """
     seed, batch = whole_number("map_elites", "rng, the seed,", rng, 0), whole_number("map_elites", "batch", batch, 1)
     if start is None:
-        genomes = initial if isinstance(initial, (list, tuple)) and len(initial) else _first(encoding, initial or batch, seed)
+        genomes = initial if isinstance(initial, (list, tuple)) and len(initial) else \
+            _first(encoding, batch if initial is None else initial, seed)
         judged = _judged(fitness, encoding, genomes)
         start = offered(MapElitesState(-1, np.full(judged.shape[1], -np.inf), (None,) * judged.shape[1], 0), genomes, judged)
     elif not isinstance(start, MapElitesState):
@@ -103,7 +109,11 @@ def map_elites_steps(fitness, encoding, *, batch=200, initial=None, start=None, 
         yield state
         numbers = np.random.default_rng([seed, state.step + 1])
         children = [child_of(state.elites, encoding, state.step, numbers) for _ in range(batch)]
-        state = offered(state, children, _judged(fitness, encoding, children))
+        judged = _judged(fitness, encoding, children)
+        if judged.shape[1] != len(state.elites):
+            raise SettingError(f"map_elites: start has {len(state.elites)} elites and fitness judges {judged.shape[1]} classes; "
+                               "give the state of a run with the same network")
+        state = offered(state, children, judged)
 
 
 def _first(encoding, count, seed):
@@ -147,19 +157,24 @@ def archive_of(arrays, encoding):
     try:
         genomes = [encoding.from_text(bytes(text).decode()) for text in arrays["genomes"]]
         fitness, which = np.array(arrays["fitness"], dtype=float), np.asarray(arrays["which"])
-        fine = fitness.ndim == 1 and fitness.shape == which.shape and which.dtype.kind in "iu" and np.isfinite(fitness).all()
+        fine = fitness.ndim == 1 and len(fitness) and fitness.shape == which.shape and which.dtype.kind in "iu"
+        fine = fine and np.isfinite(fitness).all() and 0 <= which.min() and np.asarray(arrays["step"]).dtype.kind in "iu"
         state = MapElitesState(int(arrays["step"]), fitness, tuple(genomes[k] for k in which), int(arrays["new"]))
-    except (KeyError, IndexError, ValueError, TypeError) as error:
-        raise SettingError(f"map_elites: this is no archive ({type(error).__name__}: {str(error)[:100]}); the file is damaged, "
-                           "begin anew") from None
+    except SettingError:
+        raise
+    except (KeyError, IndexError, ValueError, TypeError, OverflowError) as error:
+        raise SettingError(f"map_elites: this is no archive of elites ({type(error).__name__}: {str(error)[:100]}); give one "
+                           "that tools.evolve wrote, or begin anew") from None
     if not fine or state.step < 0:
-        raise SettingError("map_elites: this is no archive, its parts do not belong together; the file is damaged, begin anew")
+        raise SettingError("map_elites: this is no archive of elites, its parts do not belong together; begin anew")
     return state
 
 
 def _judged(fitness, encoding, genomes):
     """Return the fitness (N, K) of genomes, checked."""
-    judged = np.asarray(fitness(encoding.render(genomes)), dtype=float)
+    at_once = max(1, MOST_NUMBERS // (encoding.channels * math.prod(encoding.size)))
+    judged = np.concatenate([np.asarray(fitness(encoding.render(genomes[k:k + at_once])), dtype=float)
+                             for k in range(0, len(genomes), at_once)])
     if judged.ndim != 2 or len(judged) != len(genomes) or judged.shape[1] == 0:
         raise ShapeError(f"map_elites: fitness gave {judged.shape} for {len(genomes)} pictures, expected a number for each class "
                          f"of each, ({len(genomes)}, K)")

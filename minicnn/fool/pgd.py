@@ -2,7 +2,7 @@
 
     p <- the nearest to  p + alpha sign(dJ/dp)  within  |p - p0| <= epsilon  and  0 <= p <= 1;  alpha = relative_step epsilon
 
-Start: anywhere within epsilon. The strongest attack of the first order there is, they say; what withstands it is worth something.
+Start: anywhere within epsilon. What withstands this withstands whatever else uses the gradient alone, as far as Madry et al. saw.
 Source: A. Madry et al. 2018; step and number of steps as foolbox's.
 """
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ import numpy as np
 
 from ..checks import generator, number
 from ..loop import last, take
-from .pixels import checked, loss_gradient
+from .pixels import checked_pair, loss_gradient
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class PgdState:
 
 def pgd_steps(net, pixels, labels, epsilon=2 / 255, *, relative_step=0.025, random_start=True, rng=0):
     """Yield PgdStates without end. Raises ShapeError, SettingError."""
-    pixels, labels = checked("pgd", net, pixels, labels)
+    pixels, labels = checked_pair("pgd", net, pixels, labels)
     epsilon = number("pgd", "epsilon", epsilon, at_least=0, at_most=1)
     alpha, rng = epsilon * number("pgd", "relative_step", relative_step, above=0), generator("pgd", rng)
     low, high = (pixels - epsilon).clip(0, 1), (pixels + epsilon).clip(0, 1)

@@ -28,15 +28,15 @@ def universal_steps(net, pixels, xi=10 / 255, *, inner=10, overshoot=0.02, rng=0
     """Yield UniversalStates without end; each round takes the pictures in a new order. Raises ShapeError, SettingError."""
     pixels, xi = checked("universal", net, pixels), number("universal", "xi", xi, at_least=0, at_most=1)
     inner, rng = whole_number("universal", "inner", inner, 1), generator("universal", rng)
-    v, step = np.zeros_like(pixels[:1]), 0
+    v, step, classes = np.zeros_like(pixels[:1]), 0, probabilities(net, pixels).argmax(axis=1)
     while True:
         yield UniversalState(step, v.copy(), fooling_rate(net, pixels, v))
-        classes = probabilities(net, pixels).argmax(axis=1)
         for k in rng.permutation(len(pixels)):
             moved = (pixels[k:k + 1] + v).clip(0, 1)
-            states = list(take(inner, deepfool_steps(net, moved, overshoot=overshoot)))
-            if states[0].classes[0] == classes[k]:
-                v = (v + states[-1].pixels - moved).clip(-xi, xi).astype(net.dtype)
+            steps = deepfool_steps(net, moved, overshoot=overshoot)
+            if next(steps).classes[0] == classes[k]:
+                crossed = last(take(inner - 1, steps))
+                v = (v + crossed.pixels - moved).clip(-xi, xi).astype(net.dtype)
         step += 1
 
 

@@ -3,7 +3,8 @@
     polynomial mutation     v + (high - low) delta,  delta = (2 u)^(1 / (eta + 1)) - 1  or  1 - (2 - 2 u)^(1 / (eta + 1))
     simulated binary crossover   ((1 + beta) a + (1 - beta) b) / 2,  beta = (2 u)^(1 / (eta + 1))  or  (2 - 2 u)^(-1 / (eta + 1))
 
-for u below 1/2 or above, drawn anew for every number; the larger eta, the nearer. What leaves low..high is put on the border.
+for u below 1/2 or above, drawn anew for every number; the larger eta, the nearer. Which parent is called a is drawn too,
+for every number. What leaves low..high is put on the border.
 Source: K. Deb and R. Agrawal 1995; K. Deb and M. Goyal 1996; eta 15 and 10 as A. Nguyen, J. Yosinski and J. Clune 2015.
 """
 import numpy as np
@@ -18,7 +19,8 @@ def polynomial_mutation(values, rate, eta, rng, low=0.0, high=1.0):
 
 
 def simulated_binary_crossover(a, b, eta, rng, low=0.0, high=1.0):
-    """Return a child of two arrays of values, on a line through both: between them and, as often, beyond."""
+    """Return a child of two arrays of values: each number near that of one parent, between both or, as often, beyond."""
     u, power = rng.random(a.shape), 1 / (eta + 1)
     beta = np.where(u <= 0.5, (2 * u) ** power, np.maximum(2 - 2 * u, 1e-30) ** -power)
+    beta *= rng.choice([-1, 1], a.shape)
     return (((1 + beta) * a + (1 - beta) * b) / 2).clip(low, high).astype(a.dtype)

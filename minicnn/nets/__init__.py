@@ -61,6 +61,8 @@ def _behead(net):
     if "flatten" not in names:
         raise SettingError(f"build: {net.architecture} has no linear layers to leave out; head=False is for "
                            "networks that flatten their maps, such as vgg16")
+    if names[0] == "flatten":
+        raise SettingError(f"build: {net.architecture} is nothing but a linear layer, there are no maps to keep with head=False")
     for name in names[names.index("flatten"):]:
         del net.layers[name]
     net.options, net.classes = {"head": False}, None

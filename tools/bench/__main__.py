@@ -142,7 +142,7 @@ def records(arguments, names, folder):
             yield from tsne.records(arguments.threads, peers, arguments.rounds, arguments.only, folder)
         elif suite == "fool":
             peers = arguments.peers and fool.foolbox_is_installed()
-            yield from fool.records(arguments.threads, peers, arguments.rounds, arguments.only, folder)
+            yield from fool.records(arguments.threads, peers, arguments.rounds, arguments.only)
         elif suite == "memory":
             case = list(cases.nets_cases(folder, ["vgg16"]))[-1]
             if arguments.only in case.name:

@@ -32,7 +32,7 @@ EPSILONS = {"squeezenet1_1": (0.007, 2 / 255), "softmax_mnist": (0.1, 0.1)}     
 NETS = ("softmax_mnist", "lenet_mnist", "lenet_adversarial", "lenet_robust", "squeezenet1_1")
 
 
-def records(threads, peers, rounds, only, folder):
+def records(threads, peers, rounds, only):
     """Yield the record of each attack on each network; peers: whether foolbox takes part."""
     for name in NETS:
         if any(only in label(name, attack) for attack in attacks_on(name)):
@@ -40,7 +40,7 @@ def records(threads, peers, rounds, only, folder):
             pixels, labels = rightly_seen(net, name)
             for attack, ours in attacks_on(name).items():
                 if only in label(name, attack):
-                    theirs = peer(net, name, attack, pixels, labels, threads, folder) if peers else None
+                    theirs = peer(net, name, attack, pixels, labels, threads) if peers else None
                     yield measure(net, label(name, attack), ours, theirs, pixels, labels, rounds)
 
 
@@ -63,7 +63,7 @@ def attacks_on(name):
 def by_lbfgs(net, pixels, labels, goals):
     """Return the pictures changed to the classes `goals`, one after the other, under a bar."""
     import tqdm
-    return np.concatenate([lbfgs_attack(net, p[None], int(goal), confidence=0).pixels
+    return np.concatenate([lbfgs_attack(net, p[None], int(goal), confidence=0, searches=4, inner=15).pixels
                            for p, goal in tqdm.tqdm(list(zip(pixels, goals)), leave=False, desc="L-BFGS")])
 
 
@@ -138,7 +138,7 @@ def foolbox_is_installed():
     return all(map(importlib.util.find_spec, ("foolbox", "torch")))
 
 
-def peer(net, name, attack, pixels, labels, threads, folder):
+def peer(net, name, attack, pixels, labels, threads):
     """Return a function that makes the attack by foolbox and returns its pixels, or None where foolbox has no such attack."""
     if attack == "L-BFGS to a class":
         return None
