@@ -25,7 +25,7 @@ corner: many small steps (PGD, stars) fool it as before, and ε = 0.15 fools it 
 remedy is a real one."""
 EPSILONS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
 NETS = ("lenet_mnist", "lenet_adversarial", "lenet_robust")
-SIDES = (4, 7, 14, 28)
+SIDES = (7, 14, 28)
 TRAINED = 0.1           # the epsilon that the linear classifiers of 3 and 7 are trained for: without, they need no end of weights
 SIZES = (10, 30, 100, 300, 1000, 3000, 10000)
 
@@ -128,7 +128,7 @@ def draw_linear(result):
     ax, (n, change, spread), (pixels, of_digits, apart) = axes[0, 1], np.array(result["random"]).T, np.array(result["growth"]).T
     ax.loglog(n, change / spread, "o-", label="random weights and pixels")
     ax.loglog(pixels, of_digits / apart, "s-", label="3 or 7, drawn with n pixels")
-    ax.set(xlabel="pixels n", ylabel="ε ‖w‖₁ / spread of the scores, ε = 0.1", xticks=(10, 100, 1000, 10000), yticks=(1, 10, 100))
+    ax.set(xlabel="pixels n", ylabel="ε ‖w‖₁ / spread of the scores, ε = 0.1", xticks=(10, 100, 1000, 10000), yticks=(0.3, 1, 3, 10, 30), yticklabels=(0.3, 1, 3, 10, 30))
     ax.minorticks_off()
     ax.legend(frameon=False)
     for ax in axes.flat:
@@ -170,4 +170,4 @@ def check(result):
             Check("change of its score less ε ‖w‖₁, in fractions", float(result["identity"]["exact"]), at_least=0, at_most=0),
             Check("random weights: power of n with which ε ‖w‖₁ grows", float(np.polyfit(n, change, 1)[0]), 0.97, 1.03),
             Check("... and the spread of w · p", float(np.polyfit(n, spread, 1)[0]), 0.45, 0.55),
-            Check("digits: ε ‖w‖₁ / spread of the scores, of 784 pixels / of 16", float(ratio[-1] / ratio[0]), at_most=1.5)]
+            Check("digits: ε ‖w‖₁ / spread of the scores, of 784 pixels / of 49", float(ratio[-1] / ratio[0]), at_most=1.2)]
