@@ -128,7 +128,8 @@ def draw_linear(result):
     ax, (n, change, spread), (pixels, of_digits, apart) = axes[0, 1], np.array(result["random"]).T, np.array(result["growth"]).T
     ax.loglog(n, change / spread, "o-", label="random weights and pixels")
     ax.loglog(pixels, of_digits / apart, "s-", label="3 or 7, drawn with n pixels")
-    ax.set(xlabel="pixels n", ylabel="ε ‖w‖₁ / spread of the scores, ε = 0.1", xticks=(10, 100, 1000, 10000), yticks=(0.3, 1, 3, 10, 30), yticklabels=(0.3, 1, 3, 10, 30))
+    ax.set(xlabel="pixels n", ylabel="ε ‖w‖₁ / spread of the scores, ε = 0.1")
+    ax.set(xticks=(10, 100, 1000, 10000), yticks=(0.3, 1, 3, 10, 30), yticklabels=(0.3, 1, 3, 10, 30))
     ax.minorticks_off()
     ax.legend(frameon=False)
     for ax in axes.flat:
@@ -138,7 +139,7 @@ def draw_linear(result):
 
 def draw_training(result):
     """Draw the errors of the networks against epsilon, and after many steps."""
-    figure, axes = panels(1, 1, width=7, height=4.2)
+    figure, axes = panels(1, 1, width=9, height=4.2)
     ax = axes[0, 0]
     for name, found in result["errors"].items():
         ax.plot(EPSILONS, found, "o-", label=name)
@@ -147,7 +148,7 @@ def draw_training(result):
     ax.plot([], [], "*", markersize=14, color="0.4", label="40 steps of PGD, ε = 0.25")
     ax.set(xlabel="ε of the fast gradient sign", ylabel="error", xticks=EPSILONS, yticks=(0, 0.5, 1), ylim=(-0.02, 1.02))
     ax.spines[["left", "bottom"]].set_visible(True)
-    ax.legend(frameon=False)
+    ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1.02, 0.5))
     return figure
 
 
