@@ -49,8 +49,7 @@ class AdversarialStep(TrainingStep):
         """Return what fools the network as it is: one step from x or, with an rng, from a point near it."""
         if self.rng is None:
             return x + step * np.sign(gradient)
-        start = x + step * self.rng.uniform(-1, 1, x.shape).astype(x.dtype)
-        start = Tensor(start.clip(*images.pixel_range(net.preprocessing)), requires_grad=True)
+        start = Tensor((x + step * self.rng.uniform(-1, 1, x.shape)).astype(x.dtype), requires_grad=True)
         net.eval()                                  # weights take no gradient from here
         ops.cross_entropy(net(start), labels).backward(retain_graph=False)
         net.train()
