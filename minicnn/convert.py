@@ -32,7 +32,7 @@ TWINS = {"alexnet": "caffenet", "caffenet": "alexnet"}
 # The feature maps (channels, height, width) that each network flattens for its first matrix.
 MAPS = {"alexnet": (256, 6, 6), "caffenet": (256, 6, 6), "alexnet_torchvision": (256, 6, 6), "zfnet": (256, 6, 6),
         "vgg16": (512, 7, 7), "vgg19": (512, 7, 7), "googlenet": (1024, 1, 1), "convnetjs_cifar10": (20, 4, 4),
-        "lenet": (50, 4, 4), "vgg_cifar10": (192, 2, 2)}
+        "lenet": (50, 4, 4), "vgg_cifar10": (192, 2, 2), "softmax_mnist": (1, 28, 28), "softmax_cifar10": (3, 32, 32)}
 
 
 @dataclass

@@ -12,7 +12,8 @@ from .errors import WeightsError
 # How many numbers each network has, so that a file is only compared with networks of about its size.
 PARAMETERS = {"squeezenet1_1": 1_235_496, "alexnet": 60_965_224, "caffenet": 60_965_224, "alexnet_torchvision": 61_100_840,
               "vgg16": 138_357_544, "vgg19": 143_667_240, "googlenet": 6_998_552, "zfnet": 62_357_608, "allcnn_c": 1_369_738,
-              "allcnn_imagenet": 9_372_840, "convnetjs_cifar10": 22_466, "lenet": 431_080,
+              "allcnn_imagenet": 9_372_840, "convnetjs_cifar10": 22_466, "lenet": 431_080, "softmax_mnist": 7_850,
+              "softmax_cifar10": 30_730,
               "allcnn_cifar10": 344_506, "vgg_cifar10": 1_040_618, "generator_cifar10": 1_135_203,
               "generator_fc6": 56_097_891, "transform": 424_099, "texture": 70_979, "super_resolution": 99_811}
 # torchvision's number of a layer of squeezenet1_1 -> our fire module
