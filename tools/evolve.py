@@ -61,9 +61,10 @@ def evolve(given):
     """Run the command."""
     net, generations = minicnn.load(given.net), whole_number("evolve", "--generations", given.generations, 1)
     encoding, out = encoding_for(net, given.encoding, given.size), Path(given.out)
-    most = count_classes(net) * 6 * math.prod(encoding.size) * encoding.channels        # bytes, as text
+    classes = count_classes(net)
+    most = classes * 6 * math.prod(encoding.size) * encoding.channels       # bytes, as text
     if given.encoding == "direct" and most > MOST_BYTES:
-        raise SettingError(f"evolve: {count_classes(net)} elites of {encoding.size} pixels are up to {most} bytes, more than the "
+        raise SettingError(f"evolve: {classes} elites of {encoding.size} pixels are up to {most} bytes, more than the "
                            f"{MOST_BYTES} of an archive; give a smaller --size, or --encoding cppn")
     run = {"net": given.net, "encoding": given.encoding, "size": list(encoding.size), "batch": given.batch, "seed": given.seed}
     if out.is_dir():

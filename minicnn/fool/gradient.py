@@ -20,7 +20,7 @@ from ..errors import SettingError
 from ..loop import last, take
 from ..tensor import Tensor
 from ..visualize.checks import picture_size
-from .pixels import as_pictures, count_classes, mean_colour, parts, to_input
+from .pixels import as_pictures, count_classes, mean_colour, over_places, parts, to_input
 
 PUBLISHED = {"early": 0.03, "late": 0.1, "momentum": 0.0, "decay": 0.0}     # or a decay of 0.03; 1,500 steps
 SEEN = 0.01                             # from this probability on a class has a slope after a last ReLU as well
@@ -88,8 +88,7 @@ def _measured(net, pixels, classes):
     """Return P_c (N,), dP_c/dp, the network's own confidence (N,), and whether the class wins (N,)."""
     p, each = Tensor(pixels, requires_grad=True), np.arange(len(pixels))
     acts = net.activations(to_input(net, p))
-    scores, own = acts[net.class_layer], acts[next(reversed(acts))]
-    scores = ops.mean(scores, (2, 3)) if scores.ndim == 4 else scores
+    scores, own = over_places(acts[net.class_layer]), acts[next(reversed(acts))]
     sure, below = (ops.softmax(s, dim=1)[each, classes] for s in (own, scores))
     seen = sure.data > SEEN
     chosen = sure * seen + below * ~seen

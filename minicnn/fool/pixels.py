@@ -79,12 +79,16 @@ def class_scores(net, x, rectified=True):
     get there needs the slope below 0.
     """
     if not rectified:
-        scores = net.activations(x, upto=net.class_layer)[net.class_layer]
-        return ops.mean(scores, (2, 3)) if scores.ndim == 4 else scores
+        return over_places(net.activations(x, upto=net.class_layer)[net.class_layer])
     scores = net(x)
     if scores.ndim != 2:
         raise SettingError(f"{net.architecture} gives maps {scores.shape}, expected a network that gives scores of classes")
     return scores
+
+
+def over_places(scores):
+    """Return scores (N, K) as they are, and of maps (N, K, h, w) the mean over all places."""
+    return ops.mean(scores, (2, 3)) if scores.ndim == 4 else scores
 
 
 def probabilities(net, pixels):
