@@ -1,12 +1,13 @@
-"""Which rung of the ladder runs: "ref" (plain loops, the definition), "cpu" (Numba and NumPy) or "cuda".
+"""Which rung of the ladder runs: "ref" (plain loops, the definition), "cpu" (Numba and NumPy) or "cuda" (a GPU).
 
-Every op's file ends its ladder with a table KERNELS = {"ref": {pass: function}, "cpu": {pass: function}}, and the op
-asks `pick(KERNELS)` for the rung in use; a "cuda" rung will be a third row of that table. The choice is `use("ref")`, a
-plain call or a `with` block, or the environment variable MINICNN_BACKEND; without either it is "cpu".
+Every op's file ends its ladder with a table KERNELS = {"ref": {pass: function}, "cpu": {...}, "cuda": {...}}, and the op
+asks `pick(KERNELS)` for the rung in use. The choice is `use("ref")`, a plain call or a `with` block, or the environment
+variable MINICNN_BACKEND; without either it is "cpu".
 """
 import os
 from contextvars import ContextVar
 
+from .device import check_gpu
 from .errors import BackendError
 
 BACKENDS = ("ref", "cpu", "cuda")
@@ -45,5 +46,5 @@ def _checked(name):
     if name not in BACKENDS:
         raise BackendError(f"backend {name!r} is unknown; choose one of {', '.join(map(repr, BACKENDS))}")
     if name == "cuda":
-        raise BackendError("backend 'cuda' has no kernels in this version; choose 'cpu' or 'ref'")
+        check_gpu()
     return name

@@ -88,8 +88,12 @@ class _Cache(FunctionCache):
         return kernel
 
     def _index_key(self, sig, codegen):
-        stamps = [(os.stat(path).st_mtime_ns, os.stat(path).st_size) for path in sorted(helper_files(self._py_func) | {__file__})]
-        return *super()._index_key(sig, codegen), *stamps
+        return *super()._index_key(sig, codegen), *stamps(helper_files(self._py_func) | {__file__})
+
+
+def stamps(paths):
+    """Return when the files were changed and how long they are."""
+    return [(os.stat(path).st_mtime_ns, os.stat(path).st_size) for path in sorted(paths)]
 
 
 @functools.lru_cache(maxsize=None)
@@ -108,7 +112,7 @@ def helper_files(function):
         seen.add(at)
         # Of a helper's file take all (a typing rule may stand there that no name leads to), of the kernel's own what it uses.
         names = _names(at.__code__) if at.__code__.co_filename == own else at.__globals__
-        values = [at.__globals__.get(name) for name in names]
+        values = [at.__globals__.get(name) for name in names] + [cell.cell_contents for cell in at.__closure__ or ()]
         todo += filter(inspect.isfunction, [getattr(value, "py_func", value) for value in values])
     return {at.__code__.co_filename for at in seen} - {own}
 

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .errors import TapeError
+from .backend import current
+from .device import DeviceArray, to_device, to_host
+from .errors import BackendError, TapeError
 
 _recording = ContextVar("minicnn_recording", default=True)
 _relu_rule = ContextVar("minicnn_relu_rule", default="backprop")
@@ -34,12 +36,19 @@ class Node:
 
     def accumulate(self, grad):
         """Add `grad` to what earlier backward passes left, in a new array."""
-        self.grad = np.array(grad if self.grad is None else self.grad + grad)
+        if isinstance(grad, DeviceArray) and (self.grad is None or isinstance(self.grad, DeviceArray)):
+            self.grad = grad if self.grad is None else self.grad + grad         # nobody writes to these
+        else:
+            grad = to_host(grad)
+            self.grad = np.array(grad if self.grad is None else to_host(self.grad) + grad)
 
 
 @dataclass(frozen=True)
 class BackwardStep:
-    """One step of the backward pass: the op, dL/d(its output), and dL/d(each input), None where none was asked."""
+    """One step of the backward pass: the op, dL/d(its output), and dL/d(each input), None where none was asked.
+
+    On a GPU they are DeviceArrays; `minicnn.device.to_host(step.dout)` copies one.
+    """
     op: str
     dout: np.ndarray
     dinputs: tuple
@@ -101,13 +110,24 @@ def backward(tensor, seed=None, retain_graph=True):
 
 
 def _checked_seed(tensor, seed):
+    on_gpu = isinstance(tensor.array, DeviceArray)
+    if on_gpu != (current() == "cuda") and tensor.op is not None:
+        raise BackendError(f"backward: the forward pass ran on {'the GPU' if on_gpu else 'the CPU'} and the backend in use is "
+                           f"{current()!r}; run both in the same use(...)")
+    if on_gpu and isinstance(seed, DeviceArray) and (seed.shape, seed.dtype) == (tensor.shape, tensor.dtype):
+        return seed
+    seed = _seed(tensor, seed)
+    return to_device(seed) if on_gpu else seed
+
+
+def _seed(tensor, seed):
     if seed is None:
-        if tensor.data.size != 1:
+        if tensor.size != 1:
             raise TapeError(f"backward: a tensor of shape {tensor.shape} needs a seed, an array of the same shape "
                             "(only a single number can do without)")
-        return np.ones_like(tensor.data)
+        return np.ones(tensor.shape, tensor.dtype)
     try:
-        seed = np.asarray(seed, dtype=tensor.data.dtype, order="C")
+        seed = np.asarray(seed, dtype=tensor.dtype, order="C")
     except (TypeError, ValueError):
         raise TapeError(f"backward: the seed is {seed!r}, expected an array of shape {tensor.shape}") from None
     if seed.shape != tensor.shape:

@@ -1,11 +1,13 @@
 """Tensor: an array, its gradient, and the op and parents that made it.
 
 A Tensor holds a C-contiguous float32 or float64 array in `data`. Ops make new Tensors and never change old ones.
+What an op makes on a GPU stays there, in `array`; `data` and `grad` are then copies, made when they are asked for.
 Operators are one-line calls into minicnn.ops, imported inside the method because ops import this file.
 """
 import numpy as np
 
 from . import tape
+from .device import DeviceArray, to_host
 from .errors import DtypeError, TapeError
 
 
@@ -15,14 +17,14 @@ class Tensor:
     `data`: anything that NumPy makes a numeric array of. Arrays of float64 stay so, all else becomes float32.
     """
 
-    __slots__ = ("data", "node")
+    __slots__ = ("array", "node")
     __array_ufunc__ = None      # so that array * tensor asks Tensor.__rmul__ and not NumPy
 
     def __init__(self, data, requires_grad=False, node=None):
-        self.data = as_array(data)
+        self.array = as_array(data)
         self.node = node
         if requires_grad and node is None:
-            self.node = tape.Node(None, None, (), self.data.shape)
+            self.node = tape.Node(None, None, (), self.shape)
 
     # --- the tape -------------------------------------------------------------------------------------------------
     @property
@@ -34,12 +36,15 @@ class Tensor:
         if self.op is not None:
             raise TapeError("requires_grad can be set on leaves only; detach() gives a leaf with the same data")
         if bool(wanted) != self.requires_grad:
-            self.node = tape.Node(None, None, (), self.data.shape) if wanted else None
+            self.node = tape.Node(None, None, (), self.shape) if wanted else None
 
     @property
     def grad(self):
         """dL/d(self) summed over the backward passes so far, or None."""
-        return self.node.grad if self.node else None
+        if self.node is None:
+            return None
+        self.node.grad = to_host(self.node.grad)
+        return self.node.grad
 
     @grad.setter
     def grad(self, value):
@@ -70,30 +75,43 @@ class Tensor:
 
     def detach(self):
         """Return a leaf with the same data and no history."""
-        return Tensor(self.data)
+        return Tensor(self.array)
 
     # --- the array ------------------------------------------------------------------------------------------------
     @property
+    def data(self):
+        """The array as NumPy's; of one on a GPU a copy, read-only, since writing to it would change nothing."""
+        if not isinstance(self.array, DeviceArray):
+            return self.array
+        copy = to_host(self.array)
+        copy.flags.writeable = False
+        return copy
+
+    @data.setter
+    def data(self, value):
+        self.array = as_array(value)
+
+    @property
     def shape(self):
-        return self.data.shape
+        return self.array.shape
 
     @property
     def ndim(self):
-        return self.data.ndim
+        return self.array.ndim
 
     @property
     def size(self):
-        return self.data.size
+        return self.array.size
 
     @property
     def dtype(self):
-        return self.data.dtype
+        return self.array.dtype
 
     def item(self):
         return self.data.item()
 
     def __len__(self):
-        return len(self.data)
+        return len(self.array)
 
     def __bool__(self):
         return bool(self.data)      # as NumPy: an error for more than one number
@@ -172,13 +190,15 @@ class Tensor:
 
 def as_array(data):
     """Return `data` as a C-contiguous float array: arrays of float64 as they are, every other number as float32."""
+    if isinstance(data, (Tensor, DeviceArray)):
+        return data.array if isinstance(data, Tensor) else data
     try:
-        array = data.data if isinstance(data, Tensor) else np.asarray(data)
+        array = np.asarray(data)
     except ValueError:      # lists of different lengths
         raise DtypeError("a Tensor holds an array of numbers; these lists have different lengths") from None
     if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
         raise DtypeError(f"a Tensor holds real numbers; this is an array of {array.dtype}")
-    is_array = isinstance(data, (np.ndarray, np.generic, Tensor))       # a list says nothing about precision
+    is_array = isinstance(data, (np.ndarray, np.generic))       # a list says nothing about precision
     dtype = np.float64 if array.dtype == np.float64 and is_array else np.float32
     if array.dtype == dtype and array.flags.c_contiguous:
         return array

@@ -117,14 +117,14 @@ class UnderRule(Op):
     def forward(ctx, x, rule):
         ctx.x, ctx.rule = Tensor(x, requires_grad=True), rule
         ctx.out = ops.relu(ctx.x)
-        return ctx.out.data
+        return ctx.out.array
 
     @staticmethod
     def backward(ctx, dout):
         ctx.x.grad = None
         with relu_rule(ctx.rule):
             ctx.out.backward(dout)
-        return (ctx.x.grad,)
+        return (ctx.x.node.grad,)                       # where the backend has it
 
 
 def torch_rule(T, x, masked):

@@ -10,8 +10,10 @@ torch.nn.functional's.
 import math
 
 import numpy as np
+from numba import cuda
 
 from ..backend import pick
+from ..device import cuda_jit, each
 from .op import Op
 
 
@@ -84,6 +86,49 @@ def tanh_backward_cpu(dout, out):
     return dout * (1 - out * out)
 
 
+@cuda_jit("T1 T T1")
+def leaky_relu_forward_kernel(x, slope, out):
+    i = cuda.grid(1)                            # a thread a number, here and below
+    if i < len(out):
+        out[i] = x[i] if x[i] > 0 else slope * x[i]
+
+
+@cuda_jit("T1 T1 T T1")
+def leaky_relu_backward_kernel(dout, x, slope, dx):
+    i = cuda.grid(1)
+    if i < len(dx):
+        dx[i] = dout[i] if x[i] > 0 else slope * dout[i]
+
+
+@cuda_jit("T1 T1")
+def sigmoid_forward_kernel(x, out):
+    i = cuda.grid(1)
+    if i < len(out):
+        one, small = x.dtype.type(1), math.exp(-math.fabs(x[i]))
+        out[i] = (one if x[i] >= 0 else small) / (one + small)
+
+
+@cuda_jit("T1 T1 T1")
+def sigmoid_backward_kernel(dout, out, dx):
+    i = cuda.grid(1)
+    if i < len(dx):
+        dx[i] = dout[i] * out[i] * (dout.dtype.type(1) - out[i])
+
+
+@cuda_jit("T1 T1")
+def tanh_forward_kernel(x, out):
+    i = cuda.grid(1)
+    if i < len(out):
+        out[i] = math.tanh(x[i])
+
+
+@cuda_jit("T1 T1 T1")
+def tanh_backward_kernel(dout, out, dx):
+    i = cuda.grid(1)
+    if i < len(dx):
+        dx[i] = dout[i] * (dout.dtype.type(1) - out[i] * out[i])
+
+
 KERNELS = {
     "ref": {"leaky_relu_forward": leaky_relu_forward_ref, "leaky_relu_backward": leaky_relu_backward_ref,
             "sigmoid_forward": sigmoid_forward_ref, "sigmoid_backward": sigmoid_backward_ref,
@@ -91,6 +136,9 @@ KERNELS = {
     "cpu": {"leaky_relu_forward": leaky_relu_forward_cpu, "leaky_relu_backward": leaky_relu_backward_cpu,
             "sigmoid_forward": sigmoid_forward_cpu, "sigmoid_backward": sigmoid_backward_cpu,
             "tanh_forward": tanh_forward_cpu, "tanh_backward": tanh_backward_cpu},
+    "cuda": {"leaky_relu_forward": each(leaky_relu_forward_kernel), "leaky_relu_backward": each(leaky_relu_backward_kernel),
+             "sigmoid_forward": each(sigmoid_forward_kernel), "sigmoid_backward": each(sigmoid_backward_kernel),
+             "tanh_forward": each(tanh_forward_kernel), "tanh_backward": each(tanh_backward_kernel)},
 }
 
 

@@ -10,25 +10,29 @@
 An operand is a Tensor, an array or a number. Shapes broadcast as in NumPy; an operand that was stretched was used many
 times, so its gradient is the sum over all uses (`unbroadcast`). Numbers and arrays of whole numbers take the dtype of the
 other operand: float32 stays float32. NaN stays NaN. Memory is the bound and NumPy reaches it: its expression is the
-definition on every backend. Names as torch's.
+definition and the CPU's kernel. On a GPU a thread computes a number, of operands that were stretched first. Names as torch's.
 """
 import numbers
 
 import numpy as np
+from numba import cuda
 
 from ..backend import pick
+from ..device import add_kernel, cuda_jit, each, zeros
 from ..errors import DtypeError, ShapeError
 from ..tensor import Tensor
 from .op import Op, shape_of
+from .reductions import KERNELS as SUMS
+from .shape_ops import expanded
 
 
 def unbroadcast(grad, shape):
     """Sum `grad` over the axes along which an operand of `shape` was stretched: an array of that shape."""
     if grad.shape == shape:
         return grad
-    grad = grad.sum(axis=tuple(range(grad.ndim - len(shape))))              # axes that were put in front
-    stretched = tuple(i for i, n in enumerate(shape) if n == 1 and grad.shape[i] != 1)
-    return np.asarray(grad.sum(axis=stretched, keepdims=True) if stretched else grad)
+    front = grad.ndim - len(shape)                                          # axes that were put in front
+    stretched = tuple(front + i for i, n in enumerate(shape) if n == 1 and grad.shape[front + i] != 1)
+    return pick(SUMS)["sum_over"](grad, (*range(front), *stretched)).reshape(shape)
 
 
 def add_forward_ref(a, b):
@@ -93,7 +97,114 @@ _NUMPY = {"add_forward": add_forward_ref, "add_backward": add_backward_ref,
           "div_forward": div_forward_ref, "div_backward": div_backward_ref,
           "maximum_forward": maximum_forward_ref, "maximum_backward": maximum_backward_ref,
           "pow_forward": pow_forward_ref, "pow_backward": pow_backward_ref}
-KERNELS = {"ref": _NUMPY, "cpu": dict(_NUMPY)}
+
+
+@cuda_jit("T1 T1 T1")
+def sub_kernel(a, b, out):
+    i = cuda.grid(1)                        # a thread a number, here and below
+    if i < len(out):
+        out[i] = a[i] - b[i]
+
+
+@cuda_jit("T1 T1")
+def negative_kernel(a, out):
+    i = cuda.grid(1)
+    if i < len(out):
+        out[i] = -a[i]
+
+
+@cuda_jit("T1 T1 T1")
+def mul_kernel(a, b, out):
+    i = cuda.grid(1)
+    if i < len(out):
+        out[i] = a[i] * b[i]
+
+
+@cuda_jit("T1 T1 T1")
+def div_kernel(a, b, out):
+    i = cuda.grid(1)
+    if i < len(out):
+        out[i] = a[i] / b[i]
+
+
+@cuda_jit("T1 T1 T1 T1")
+def div_backward_kernel(dout, a, b, db):
+    i = cuda.grid(1)
+    if i < len(db):
+        db[i] = -dout[i] * a[i] / (b[i] * b[i])
+
+
+@cuda_jit("T1 T1 T1")
+def maximum_kernel(a, b, out):
+    i = cuda.grid(1)
+    if i < len(out):
+        out[i] = a[i] if a[i] > b[i] or a[i] != a[i] else b[i]
+
+
+@cuda_jit("T1 T1 T1 T1")
+def maximum_backward_kernel(dout, a, b, da):
+    i = cuda.grid(1)
+    if i < len(da):
+        share = dout.dtype.type(1 if a[i] > b[i] else 0.5 if a[i] == b[i] else 0)
+        da[i] = dout[i] * share
+
+
+@cuda_jit("T1 T T1")
+def pow_kernel(x, exponent, out):
+    i = cuda.grid(1)
+    if i < len(out):
+        out[i] = x[i] * x[i] if exponent == 2 else x[i] ** exponent
+
+
+@cuda_jit("T1 T1 T T1")
+def pow_backward_kernel(dout, x, exponent, dx):
+    i = cuda.grid(1)
+    if i < len(dx):
+        dx[i] = dout[i] * (exponent * (x[i] if exponent == 2 else x[i] ** (exponent - dout.dtype.type(1))))
+
+
+def _broadcast(kernel):
+    """Return the function that stretches all operands to one shape and runs a kernel with a thread a number."""
+    def run(*operands):
+        shape = np.broadcast_shapes(*(a.shape for a in operands))
+        return each(kernel)(*(expanded(a, shape) for a in operands))
+    return run
+
+
+_negative, _mul, _div = each(negative_kernel), _broadcast(mul_kernel), _broadcast(div_kernel)
+_div_backward, _maximum_backward = _broadcast(div_backward_kernel), _broadcast(maximum_backward_kernel)
+
+
+def sub_backward_cuda(dout):
+    return dout, _negative(dout)
+
+
+def mul_backward_cuda(dout, a, b):
+    return None if b is None else _mul(dout, b), None if a is None else _mul(dout, a)
+
+
+def div_backward_cuda(dout, a, b):
+    return _div(dout, b), _div_backward(dout, a, b)
+
+
+def maximum_backward_cuda(dout, a, b):
+    return _maximum_backward(dout, a, b), _maximum_backward(dout, b, a)
+
+
+def pow_backward_cuda(dout, x, exponent):
+    return zeros(dout.shape, dout.dtype) if exponent == 0 else each(pow_backward_kernel)(dout, x, exponent)
+
+
+KERNELS = {
+    "ref": _NUMPY,
+    "cpu": dict(_NUMPY),
+    "cuda": {"add_forward": _broadcast(add_kernel), "add_backward": add_backward_ref,
+             "sub_forward": _broadcast(sub_kernel), "sub_backward": sub_backward_cuda,
+             "mul_forward": _mul, "mul_backward": mul_backward_cuda,
+             "div_forward": _div, "div_backward": div_backward_cuda,
+             "maximum_forward": _broadcast(maximum_kernel), "maximum_backward": maximum_backward_cuda,
+             "pow_forward": each(pow_kernel), "pow_backward": pow_backward_cuda},
+}
 
 
 def _to_operands(ctx, *grads):

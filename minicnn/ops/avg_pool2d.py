@@ -14,12 +14,14 @@ All three are one pair of kernels: an op hands over, for each axis, where its wi
 count. Names as torch.nn.functional's.
 """
 import numpy as np
-from numba import prange
+from numba import cuda, prange
 
 from ..backend import pick
+from ..device import DeviceArray, constant, cuda_jit, threads_for
 from ..errors import ShapeError
 from ..jit import jit
 from .op import Op, check_ndim, pair, shape_of, window_output_size
+from .pad import collected
 
 
 def avg_pool2d_forward_ref(x, rows, columns):
@@ -72,9 +74,40 @@ def avg_pool2d_backward_cpu(dout, rows, columns, x_size):
     return dx
 
 
+@cuda_jit("T4 l2 l2 T4")
+def avg_pool2d_forward_kernel(x, rows, columns, out):
+    """A thread a number of out, which adds up its window."""
+    i, (C, OH, OW) = cuda.grid(1), out.shape[1:]
+    if i < out.size:
+        n, c, row, column = i // (C * OH * OW), i // (OH * OW) % C, i // OW % OH, i % OW
+        total = 0.0
+        for h in range(rows[0, row], rows[1, row]):
+            for w in range(columns[0, column], columns[1, column]):
+                total += x[n, c, h, w]
+        out[n, c, row, column] = total / (rows[2, row] * columns[2, column])
+
+
+def avg_pool2d_forward_cuda(x, rows, columns):
+    out = DeviceArray((*x.shape[:2], rows.shape[1], columns.shape[1]), x.dtype)
+    avg_pool2d_forward_kernel.launch(*threads_for(out.size), x, constant(rows), constant(columns), out)
+    return out
+
+
+def avg_pool2d_backward_cuda(dout, rows, columns, x_size):
+    return collected(dout, x_size, *(_shares(*axis) for axis in (rows, columns)))
+
+
+def _shares(begin, end, divisor):
+    """Return for every pixel of every window: the pixel, the window, and what the pixel counts."""
+    windows = np.repeat(np.arange(len(begin)), end - begin)
+    pixels = np.concatenate([np.arange(*window) for window in zip(begin, end)])
+    return pixels, windows, 1 / divisor[windows]
+
+
 KERNELS = {
     "ref": {"forward": avg_pool2d_forward_ref, "backward": avg_pool2d_backward_ref},
     "cpu": {"forward": jit(avg_pool2d_forward_cpu), "backward": jit(avg_pool2d_backward_cpu)},
+    "cuda": {"forward": avg_pool2d_forward_cuda, "backward": avg_pool2d_backward_cuda},
 }
 
 

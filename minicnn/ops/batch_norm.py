@@ -18,6 +18,7 @@ from numbers import Real
 
 import numpy as np
 
+from ..device import to_host
 from ..errors import ShapeError
 from .normalize import KERNELS, check_norm, check_set_size, normalize_backward, normalize_forward  # noqa: F401 (the ladder)
 from .op import Op, shape_of
@@ -65,7 +66,7 @@ def batch_norm(x, running_mean, running_var, weight=None, bias=None, training=Fa
         return out
     if not training or not given:
         return out, running_mean, running_var
-    return (out, *_new_running(given, (mean, var * count / (count - 1)), momentum))
+    return (out, *_new_running(given, (to_host(mean), to_host(var) * count / (count - 1)), momentum))
 
 
 def _new_running(running, batch, momentum):

@@ -9,20 +9,22 @@ Shapes: x (N, C, H, W), w (F, C / groups, KH, KW), b (F,), y (N, F, OH, OW) with
 s stride, p padding with zeros, d dilation. With groups, filter f sees only the channels of its own group.
 float32 or float64. Slide "Visualize the filters/kernels (raw weights)". Names as torch.nn.functional.conv2d.
 """
-import os
 from numbers import Integral
 
 import numpy as np
 from numba import prange
 
 from ..backend import pick
-from ..errors import SettingError, ShapeError
+from ..errors import ShapeError
 from ..jit import jit
+from .conv2d_algorithm import algorithm
 from .conv2d_backward import conv2d_backward_input_ref, conv2d_backward_weight_ref, weight_by_dots
+from .conv2d_cuda import conv2d_backward_input_cuda, conv2d_backward_weight_cuda, conv2d_forward_cuda
 from .frozen import is_frozen
 from .gemm import ROWS
 from .im2col import col2im, im2col, im2col_backward_input
-from .op import Op, check_ndim, pair, shape_of, window_output_size
+from .op import Op, check_ndim, filled, pair, shape_of, window_output_size
+from .reductions import sum_over_cuda, sum_over_ref
 from .winograd import winograd
 from .winograd_weight import winograd_backward_weight
 
@@ -82,27 +84,6 @@ def conv2d_direct_cpu(x, w, b, out, stride, padding, dilation):
 
 _direct = jit(conv2d_direct_cpu)
 FEW_FILTERS = 16                # up to so many, adding up windows costs more than their products
-FROZEN_TILES, TILES = 9, 100    # from which Winograd's algorithm is the faster; measured on the layers of VGG-16 and SqueezeNet
-
-
-def algorithm(x_shape, w_shape, frozen, stride, padding, dilation, groups):
-    """Return "winograd" or "im2col", whichever is the faster for the shapes, or what MINICNN_CONV says.
-
-    Winograd's saves three quarters of the products of 3 x 3 filters one pixel apart, and pays with three passes over the
-    data: worth it from 16 channels and 16 filters on, if there are tiles enough; many more if the filters are not frozen, so
-    that they are transformed at each call. What MINICNN_CONV forces is the way forwards: gradients come by Winograd's algorithm
-    or else by what im2col.py and conv2d_backward.py have. A forced "winograd" that does not fit becomes "im2col".
-    """
-    forced = os.environ.get("MINICNN_CONV")
-    if forced not in (None, "", "direct", "im2col", "winograd"):
-        raise SettingError(f"MINICNN_CONV is {forced!r}; it can be direct, im2col, winograd or not set")
-    N, C, H, W = x_shape
-    fits = w_shape[2:] == (3, 3) and stride == dilation == (1, 1) and groups == 1 and padding[0] == padding[1]
-    if forced:
-        return forced if fits or forced != "winograd" else "im2col"
-    down, across = -(-(H + 2 * padding[0] - 2) // 4), -(-(W + 2 * padding[1] - 2) // 4)
-    worth = min(w_shape[0], C) >= 16 and N * down * across >= (FROZEN_TILES if frozen else TILES)
-    return "winograd" if fits and worth else "im2col"
 
 
 def conv2d_forward_cpu(x, w, b, stride, padding, dilation, groups):
@@ -114,6 +95,14 @@ def conv2d_forward_cpu(x, w, b, stride, padding, dilation, groups):
         return im2col(x, w, b, stride, padding, dilation, groups)
     size = window_output_size("conv2d", x.shape[2:], w.shape[2:], stride, padding, dilation)
     return _direct(x, w, b, np.empty((len(x), len(w), *size), x.dtype), stride, padding, dilation)
+
+
+def conv2d_backward_bias_ref(dout):
+    return sum_over_ref(dout, (0, 2, 3))
+
+
+def conv2d_backward_bias_cuda(dout):
+    return sum_over_cuda(dout, (0, 2, 3))
 
 
 def conv2d_backward_input_cpu(dout, w, x_size, stride, padding, dilation, groups):
@@ -144,10 +133,16 @@ def conv2d_backward_weight_cpu(dout, x, w_shape, stride, padding, dilation, grou
 KERNELS = {
     "ref": {"forward": conv2d_forward_ref,
             "backward_input": conv2d_backward_input_ref,
-            "backward_weight": conv2d_backward_weight_ref},
+            "backward_weight": conv2d_backward_weight_ref,
+            "backward_bias": conv2d_backward_bias_ref},
     "cpu": {"forward": conv2d_forward_cpu,
             "backward_input": conv2d_backward_input_cpu,
-            "backward_weight": conv2d_backward_weight_cpu},
+            "backward_weight": conv2d_backward_weight_cpu,
+            "backward_bias": conv2d_backward_bias_ref},
+    "cuda": {"forward": conv2d_forward_cuda,
+             "backward_input": conv2d_backward_input_cuda,
+             "backward_weight": conv2d_backward_weight_cuda,
+             "backward_bias": conv2d_backward_bias_cuda},
 }
 
 
@@ -157,7 +152,7 @@ class Conv2d(Op):
         ctx.geometry = stride, padding, dilation, groups
         ctx.x = x if ctx.needs_grad[1] else None        # frozen filters: the input need not be kept
         ctx.w, ctx.x_size, ctx.w_shape = w, x.shape[2:], w.shape
-        bias = np.zeros(len(w), w.dtype) if b is None else b
+        bias = filled(0, len(w), w.dtype) if b is None else b
         return pick(KERNELS)["forward"](x, w, bias, *ctx.geometry)
 
     @staticmethod
@@ -168,7 +163,7 @@ class Conv2d(Op):
         if ctx.needs_grad[1]:
             dw = pick(KERNELS)["backward_weight"](dout, ctx.x, ctx.w_shape, *ctx.geometry)
         if ctx.needs_grad[2]:
-            db = dout.sum(axis=(0, 2, 3))
+            db = pick(KERNELS)["backward_bias"](dout)
         return dx, dw, db
 
 

@@ -17,8 +17,10 @@ import numpy as np
 
 from ..backend import pick
 from ..errors import ShapeError
+from .arithmetic import KERNELS as ARITHMETIC
 from .conv2d import KERNELS as CONV2D
-from .op import Op, check_ndim, pair, shape_of
+from .op import Op, check_ndim, filled, pair, shape_of
+from .shape_ops import KERNELS as SHAPE
 
 
 def conv_transpose2d_forward_ref(x, w, out_size, stride, padding, dilation, groups):
@@ -34,10 +36,11 @@ def conv_transpose2d_forward_ref(x, w, out_size, stride, padding, dilation, grou
 
 
 KERNELS = {
-    "ref": {"forward": conv_transpose2d_forward_ref,
-            "backward_input": CONV2D["ref"]["forward"], "backward_weight": CONV2D["ref"]["backward_weight"]},
-    "cpu": {"forward": CONV2D["cpu"]["backward_input"],
-            "backward_input": CONV2D["cpu"]["forward"], "backward_weight": CONV2D["cpu"]["backward_weight"]},
+    "ref": {"forward": conv_transpose2d_forward_ref, "backward_input": CONV2D["ref"]["forward"],
+            "backward_weight": CONV2D["ref"]["backward_weight"], "backward_bias": CONV2D["ref"]["backward_bias"]},
+    **{backend: {"forward": CONV2D[backend]["backward_input"], "backward_input": CONV2D[backend]["forward"],
+                 "backward_weight": CONV2D[backend]["backward_weight"], "backward_bias": CONV2D[backend]["backward_bias"]}
+       for backend in ("cpu", "cuda")},
 }
 
 
@@ -48,19 +51,21 @@ class ConvTranspose2d(Op):
         ctx.x = x if ctx.needs_grad[1] else None
         ctx.w, ctx.x_size, ctx.w_shape = w, x.shape[2:], w.shape
         out = pick(KERNELS)["forward"](x, w, out_size, *ctx.geometry)
-        return out if b is None else out + b.reshape(-1, 1, 1)
+        return out if b is None else pick(ARITHMETIC)["add_forward"](out, b.reshape(-1, 1, 1))
 
     @staticmethod
     def backward(ctx, dout):
         dx = dw = db = None
         if ctx.needs_grad[0]:
-            dx = pick(KERNELS)["backward_input"](dout, ctx.w, np.zeros(len(ctx.w), ctx.w.dtype), *ctx.geometry)
+            no_bias = filled(0, len(ctx.w), ctx.w.dtype)
+            dx = pick(KERNELS)["backward_input"](dout, ctx.w, no_bias, *ctx.geometry)
             # an output padding of a stride or more leaves room for windows that no pixel of x stamped
-            dx = np.ascontiguousarray(dx[:, :, :ctx.x_size[0], :ctx.x_size[1]])
+            if dx.shape[2:] != ctx.x_size:
+                dx = pick(SHAPE)["getitem_forward"](dx, (..., slice(ctx.x_size[0]), slice(ctx.x_size[1])))
         if ctx.needs_grad[1]:
             dw = pick(KERNELS)["backward_weight"](ctx.x, dout, ctx.w_shape, *ctx.geometry)
         if ctx.needs_grad[2]:
-            db = dout.sum(axis=(0, 2, 3))
+            db = pick(KERNELS)["backward_bias"](dout)
         return dx, dw, db
 
 

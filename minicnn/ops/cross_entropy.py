@@ -7,11 +7,16 @@ reduction: "mean" over n (the default), "sum", or "none": the losses (N,). The m
 Shapes: scores s (N, C), target t (N,) whole numbers 0..C-1, a plain array; the loss has no axes, or is (N,).
 float32 or float64. Names as torch.nn.functional.cross_entropy, with `scores` for its `input`.
 """
+import math
+
 import numpy as np
+from numba import cuda
 
 from ..backend import pick
+from ..device import DeviceArray, cuda_jit, larger, threads_for, to_device
 from ..errors import DtypeError, ShapeError, unknown_name
 from .op import Op, check_ndim, shape_of
+from .reductions import KERNELS as SUMS
 
 
 def cross_entropy_forward_ref(scores, target):
@@ -51,9 +56,47 @@ def cross_entropy_backward_cpu(dlosses, p, target):
     return dscores * dlosses[:, None]
 
 
+@cuda_jit("T2 l1 T1 T2")
+def cross_entropy_forward_kernel(scores, target, losses, p):
+    """A thread an example."""
+    n, C = cuda.grid(1), scores.shape[1]
+    if n < len(losses):
+        top, total = scores[n, 0], 0.0
+        for c in range(1, C):
+            top = larger(top, scores[n, c])
+        for c in range(C):
+            p[n, c] = math.exp(scores[n, c] - top)
+            total += p[n, c]
+        losses[n] = math.log(total) - (scores[n, target[n]] - top)
+        for c in range(C):
+            p[n, c] = p[n, c] / total
+
+
+def cross_entropy_forward_cuda(scores, target):
+    losses, p = DeviceArray((len(scores),), scores.dtype), DeviceArray(scores.shape, scores.dtype)
+    cross_entropy_forward_kernel.launch(*threads_for(len(losses)), scores, to_device(target), losses, p)
+    return losses, p
+
+
+@cuda_jit("T1 T2 l1 T2")
+def cross_entropy_backward_kernel(dlosses, p, target, dscores):
+    """A thread a score."""
+    i, C = cuda.grid(1), p.shape[1]
+    if i < p.size:
+        n, c = i // C, i % C
+        dscores[n, c] = (p[n, c] - (1 if c == target[n] else 0)) * dlosses[n]
+
+
+def cross_entropy_backward_cuda(dlosses, p, target):
+    dscores = DeviceArray(p.shape, p.dtype)
+    cross_entropy_backward_kernel.launch(*threads_for(p.size), dlosses, p, to_device(target), dscores)
+    return dscores
+
+
 KERNELS = {
     "ref": {"forward": cross_entropy_forward_ref, "backward": cross_entropy_backward_ref},
     "cpu": {"forward": cross_entropy_forward_cpu, "backward": cross_entropy_backward_cpu},
+    "cuda": {"forward": cross_entropy_forward_cuda, "backward": cross_entropy_backward_cuda},
 }
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -64,13 +107,16 @@ class CrossEntropy(Op):
         with np.errstate(invalid="ignore"):                         # inf - inf: the NaN says it
             losses, ctx.p = pick(KERNELS)["forward"](scores, target)
         ctx.target, ctx.reduction = target, reduction
-        return losses if reduction == "none" else losses.mean() if reduction == "mean" else losses.sum()
+        if reduction == "none":
+            return losses
+        total = pick(SUMS)["sum_forward"](losses.reshape(1, len(losses))).reshape(())
+        return total / len(losses) if reduction == "mean" else total
 
     @staticmethod
     def backward(ctx, dout):
         N = len(ctx.p)
         share = dout / N if ctx.reduction == "mean" else dout       # what each loss counts
-        dlosses = np.broadcast_to(share, N)
+        dlosses = share if ctx.reduction == "none" else pick(SUMS)["sum_backward"](share.reshape(1), N).reshape(N)
         return (pick(KERNELS)["backward"](dlosses, ctx.p, ctx.target),)
 
 

@@ -8,8 +8,10 @@ Shapes: any. float32 or float64; the mask depends on the state of `rng` and the 
 Source: Srivastava et al. 2014. Names as torch.nn.functional.dropout, plus the explicit `rng`.
 """
 import numpy as np
+from numba import cuda
 
 from ..backend import pick
+from ..device import cuda_jit, each, to_device
 from ..errors import ShapeError
 from ..tensor import Tensor
 from .op import Op, shape_of
@@ -40,9 +42,22 @@ def dropout_backward_cpu(dout, keep, p):
     return np.where(keep, dout / (1 - p), 0)
 
 
+@cuda_jit("T1 b1 T T1")
+def dropout_kernel(x, keep, p, out):
+    """A thread a number."""
+    i = cuda.grid(1)
+    if i < len(out):
+        out[i] = x[i] / (x.dtype.type(1) - p) if keep[i] else x.dtype.type(0)
+
+
+def dropout_forward_cuda(x, keep, p):           # the random numbers are those of the CPU, so that the seed says the same
+    return each(dropout_kernel)(x, to_device(keep), p)
+
+
 KERNELS = {
     "ref": {"forward": dropout_forward_ref, "backward": dropout_backward_ref},
     "cpu": {"forward": dropout_forward_cpu, "backward": dropout_backward_cpu},
+    "cuda": {"forward": dropout_forward_cuda, "backward": dropout_forward_cuda},
 }
 
 

@@ -7,11 +7,15 @@
     clip    y = x within [min, max]     g where min <= x <= max, else 0     at the bounds themselves g, as torch.clamp
 
 Any shape, float32 or float64. NaN stays NaN. Memory is the bound and NumPy reaches it: its expression is the definition
-on every backend. Names as torch's (clip is also torch.clamp).
+and the CPU's kernel. On a GPU a thread computes a number. Names as torch's (clip is also torch.clamp).
 """
+import math
+
 import numpy as np
+from numba import cuda
 
 from ..backend import pick
+from ..device import cuda_jit, each
 from ..errors import ShapeError
 from .op import Op
 
@@ -66,7 +70,88 @@ _NUMPY = {"exp_forward": exp_forward_ref, "exp_backward": exp_backward_ref,
           "sqrt_forward": sqrt_forward_ref, "sqrt_backward": sqrt_backward_ref,
           "abs_forward": abs_forward_ref, "abs_backward": abs_backward_ref,
           "clip_forward": clip_forward_ref, "clip_backward": clip_backward_ref}
-KERNELS = {"ref": _NUMPY, "cpu": dict(_NUMPY)}
+
+
+@cuda_jit("T1 T1")
+def exp_forward_kernel(x, out):
+    i = cuda.grid(1)
+    if i < len(out):
+        out[i] = math.exp(x[i])
+
+
+@cuda_jit("T1 T1 T1")
+def exp_backward_kernel(dout, out, dx):
+    i = cuda.grid(1)
+    if i < len(dx):
+        dx[i] = dout[i] * out[i]
+
+
+@cuda_jit("T1 T1")
+def log_forward_kernel(x, out):
+    i = cuda.grid(1)
+    if i < len(out):
+        out[i] = math.log(x[i]) if x[i] > 0 else -math.inf if x[i] == 0 else math.nan
+
+
+@cuda_jit("T1 T1 T1")
+def log_backward_kernel(dout, x, dx):
+    i = cuda.grid(1)
+    if i < len(dx):
+        dx[i] = dout[i] / x[i]
+
+
+@cuda_jit("T1 T1")
+def sqrt_forward_kernel(x, out):
+    i = cuda.grid(1)
+    if i < len(out):
+        out[i] = math.sqrt(x[i]) if x[i] >= 0 else math.nan
+
+
+@cuda_jit("T1 T1 T1")
+def sqrt_backward_kernel(dout, out, dx):
+    i = cuda.grid(1)
+    if i < len(dx):
+        dx[i] = dout[i] / (out[i] + out[i])
+
+
+@cuda_jit("T1 T1")
+def abs_forward_kernel(x, out):
+    i = cuda.grid(1)
+    if i < len(out):
+        out[i] = math.fabs(x[i])
+
+
+@cuda_jit("T1 T1 T1")
+def abs_backward_kernel(dout, x, dx):
+    i = cuda.grid(1)
+    if i < len(dx):
+        dx[i] = dout[i] if x[i] > 0 else -dout[i] if x[i] < 0 else dout[i] * x[i]       # a NaN stays one
+
+
+@cuda_jit("T1 T T T1")
+def clip_forward_kernel(x, low, high, out):
+    i = cuda.grid(1)
+    if i < len(out):
+        value = low if x[i] < low else x[i]
+        out[i] = high if value > high else value
+
+
+@cuda_jit("T1 T1 T T T1")
+def clip_backward_kernel(dout, x, low, high, dx):
+    i = cuda.grid(1)
+    if i < len(dx):
+        dx[i] = dout[i] if low <= x[i] <= high else 0
+
+
+KERNELS = {
+    "ref": _NUMPY,
+    "cpu": dict(_NUMPY),
+    "cuda": {"exp_forward": each(exp_forward_kernel), "exp_backward": each(exp_backward_kernel),
+             "log_forward": each(log_forward_kernel), "log_backward": each(log_backward_kernel),
+             "sqrt_forward": each(sqrt_forward_kernel), "sqrt_backward": each(sqrt_backward_kernel),
+             "abs_forward": each(abs_forward_kernel), "abs_backward": each(abs_backward_kernel),
+             "clip_forward": each(clip_forward_kernel), "clip_backward": each(clip_backward_kernel)},
+}
 
 
 class Exp(Op):

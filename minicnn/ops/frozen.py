@@ -9,6 +9,8 @@ import weakref
 
 import numpy as np
 
+from ..device import DeviceArray
+
 _kept = {}          # (id of the array, what) -> (weak reference to it, value)
 
 
@@ -43,7 +45,11 @@ def settle(parameters, training):
 
 
 def once(array, what, make):
-    """Return make(array), from an earlier call with the same `what` if the array is frozen."""
+    """Return make(array), from an earlier call with the same `what` if the array is frozen, as all of a GPU are."""
+    if isinstance(array, DeviceArray):
+        if what not in array.kept:
+            array.kept[what] = make(array)
+        return array.kept[what]
     if not is_frozen(array):
         return make(array)
     key = id(array), what

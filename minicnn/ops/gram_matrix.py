@@ -15,7 +15,9 @@ import numpy as np
 
 from ..backend import pick
 from ..jit import single_threaded_blas
+from .gemm_cuda import matmul_cuda
 from .op import Op, check_ndim
+from .shape_ops import permute_forward_cuda
 
 
 def gram_matrix_forward_ref(features):
@@ -50,9 +52,18 @@ def gram_matrix_backward_cpu(dout, features):
         return np.matmul(dout + dout.transpose(0, 2, 1), features)
 
 
+def gram_matrix_forward_cuda(features):
+    return matmul_cuda(features, features, b_turned=True)
+
+
+def gram_matrix_backward_cuda(dout, features):
+    return matmul_cuda(dout + permute_forward_cuda(dout, (0, 2, 1)), features)
+
+
 KERNELS = {
     "ref": {"forward": gram_matrix_forward_ref, "backward": gram_matrix_backward_ref},
     "cpu": {"forward": gram_matrix_forward_cpu, "backward": gram_matrix_backward_cpu},
+    "cuda": {"forward": gram_matrix_forward_cuda, "backward": gram_matrix_backward_cuda},
 }
 
 

@@ -16,13 +16,15 @@ nearest moves pixels only and so uses pad's kernels.
 import math
 
 import numpy as np
-from numba import prange
+from numba import cuda, prange
 
 from ..backend import pick
+from ..device import DeviceArray, constant, cuda_jit, threads_for
 from ..errors import ShapeError
 from ..jit import jit
 from .op import Op, check_ndim, pair, shape_of
 from .pad import KERNELS as PAD
+from .pad import collected
 
 
 def interpolate_bilinear_forward_ref(x, rows, columns):
@@ -80,12 +82,39 @@ def interpolate_bilinear_backward_cpu(dout, rows, columns, x_size):
     return dx
 
 
+@cuda_jit("T4 l2 T1 l2 T1 T4")
+def interpolate_bilinear_forward_kernel(x, rows, t, columns, u, out):
+    """A thread a number of out, which reads its four pixels. rows, columns (2, size): lo and hi of each."""
+    i, (C, OH, OW) = cuda.grid(1), out.shape[1:]
+    if i < out.size:
+        n, c, row, column = i // (C * OH * OW), i // (OH * OW) % C, i // OW % OH, i % OW
+        top, bottom, left, right = rows[0, row], rows[1, row], columns[0, column], columns[1, column]
+        one = x.dtype.type(1)
+        above = (one - u[column]) * x[n, c, top, left] + u[column] * x[n, c, top, right]
+        below = (one - u[column]) * x[n, c, bottom, left] + u[column] * x[n, c, bottom, right]
+        out[n, c, row, column] = (one - t[row]) * above + t[row] * below
+
+
+def interpolate_bilinear_forward_cuda(x, rows, columns):
+    out = DeviceArray((*x.shape[:2], len(rows[0]), len(columns[0])), x.dtype)
+    tables = [constant(table) for low, high, t in (rows, columns) for table in (np.stack([low, high]), t.astype(x.dtype))]
+    interpolate_bilinear_forward_kernel.launch(*threads_for(out.size), x, *tables, out)
+    return out
+
+
+def interpolate_bilinear_backward_cuda(dout, rows, columns, x_size):
+    return collected(dout, x_size, *((np.concatenate([low, high]), np.tile(np.arange(len(t)), 2), np.concatenate([1 - t, t]))
+                                     for low, high, t in (rows, columns)))
+
+
 KERNELS = {
     "ref": {"bilinear_forward": interpolate_bilinear_forward_ref, "bilinear_backward": interpolate_bilinear_backward_ref,
             "nearest_forward": PAD["ref"]["forward"], "nearest_backward": PAD["ref"]["backward"]},
     "cpu": {"bilinear_forward": jit(interpolate_bilinear_forward_cpu),
             "bilinear_backward": jit(interpolate_bilinear_backward_cpu),
             "nearest_forward": PAD["cpu"]["forward"], "nearest_backward": PAD["cpu"]["backward"]},
+    "cuda": {"bilinear_forward": interpolate_bilinear_forward_cuda, "bilinear_backward": interpolate_bilinear_backward_cuda,
+             "nearest_forward": PAD["cuda"]["forward"], "nearest_backward": PAD["cuda"]["backward"]},
 }
 
 

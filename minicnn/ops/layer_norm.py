@@ -12,11 +12,12 @@ Names as torch.nn.functional.layer_norm.
 import math
 from numbers import Real
 
-import numpy as np
-
+from ..backend import pick
 from ..errors import ShapeError
+from .arithmetic import KERNELS as ARITHMETIC
 from .normalize import KERNELS, check_norm, normalize_backward, normalize_forward  # noqa: F401 (KERNELS: the ladder)
 from .op import Op, shape_of
+from .reductions import KERNELS as SUMS
 
 
 class LayerNorm(Op):
@@ -26,14 +27,16 @@ class LayerNorm(Op):
         layout = (1, math.prod(x.shape[:first]), 1, math.prod(x.shape[first:]))     # a set per example
         xhat = normalize_forward(ctx, x, layout, eps)[0]
         ctx.xhat, ctx.weight, ctx.examples = xhat if ctx.needs_grad[1] else None, weight, tuple(range(first))
-        out = xhat if weight is None else xhat * weight
-        return out if bias is None else out + bias
+        out = xhat if weight is None else pick(ARITHMETIC)["mul_forward"](xhat, weight)
+        return out if bias is None else pick(ARITHMETIC)["add_forward"](out, bias)
 
     @staticmethod
     def backward(ctx, dout):
-        dweight = np.sum(dout * ctx.xhat, axis=ctx.examples) if ctx.needs_grad[1] else None
-        dbias = np.sum(dout, axis=ctx.examples) if ctx.needs_grad[2] else None
-        dx, _, _ = normalize_backward(ctx, dout if ctx.weight is None else dout * ctx.weight, affine=False)
+        multiply, add_up, dweight = pick(ARITHMETIC)["mul_forward"], pick(SUMS)["sum_over"], None
+        if ctx.needs_grad[1]:
+            dweight = add_up(multiply(dout, ctx.xhat), ctx.examples)
+        dbias = add_up(dout, ctx.examples) if ctx.needs_grad[2] else None
+        dx, _, _ = normalize_backward(ctx, dout if ctx.weight is None else multiply(dout, ctx.weight), affine=False)
         return dx, dweight, dbias
 
 

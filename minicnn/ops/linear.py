@@ -12,12 +12,15 @@ import math
 
 import numba
 import numpy as np
-from numba import prange
+from numba import cuda, prange
 
 from ..backend import pick
+from ..device import THREADS, DeviceArray, cuda_jit
 from ..errors import ShapeError
 from ..jit import jit
-from .op import Op, shape_of
+from .gemm_cuda import long_product, matmul_cuda, table
+from .op import Op, filled, shape_of
+from .reductions import block_total, sum_over_cuda, sum_over_ref
 
 
 def linear_forward_ref(x, w, b):
@@ -106,13 +109,59 @@ def linear_backward_weight_cpu(dout, x):
     return dw
 
 
+def linear_backward_bias_ref(dout):
+    return sum_over_ref(dout, (0,))
+
+
+@cuda_jit("T1 T2 T1 T1")
+def linear_forward_kernel(x, w, b, out):
+    """One image: a block an output, whose threads read a row of w together and add up their shares."""
+    m, total = cuda.blockIdx.x, 0.0
+    for d in range(cuda.threadIdx.x, w.shape[1], THREADS):
+        total += w[m, d] * x[d]
+    total = block_total(total)
+    if cuda.threadIdx.x == 0:
+        out[m] = total + b[m]
+
+
+def linear_forward_cuda(x, w, b):
+    """Several images: the product w x^T, turned (gemm_cuda.py)."""
+    (N, D), M = x.shape, len(w)
+    if N == 1:
+        out = DeviceArray((N, M), x.dtype)
+        linear_forward_kernel.launch(M, THREADS, x, w, b, out)
+        return out
+    return matmul_cuda(w.reshape(1, M, D), x.reshape(1, N, D), b_turned=True, bias=b, c_turned=True).reshape(N, M)
+
+
+def linear_backward_input_cuda(dout, w):
+    """dL/dx^T = w^T dL/dy^T, which w lies for as it is: long sums over the outputs."""
+    (N, M), D = dout.shape, w.shape[1]
+    tables = table(((N, M),), ((N, D),)), table(((D, 1),), ((D, 1),)), table(((M, 1),), ((M, D),))
+    return long_product(dout, w, (N, D), tables)
+
+
+def linear_backward_weight_cuda(dout, x):
+    return matmul_cuda(dout.reshape(1, *dout.shape), x.reshape(1, *x.shape), a_turned=True).reshape(dout.shape[1], x.shape[1])
+
+
+def linear_backward_bias_cuda(dout):
+    return sum_over_cuda(dout, (0,))
+
+
 KERNELS = {
     "ref": {"forward": linear_forward_ref,
             "backward_input": linear_backward_input_ref,
-            "backward_weight": linear_backward_weight_ref},
+            "backward_weight": linear_backward_weight_ref,
+            "backward_bias": linear_backward_bias_ref},
     "cpu": {"forward": jit(linear_forward_cpu, blas=True),
             "backward_input": jit(linear_backward_input_cpu, blas=True),
-            "backward_weight": jit(linear_backward_weight_cpu, blas=True)},
+            "backward_weight": jit(linear_backward_weight_cpu, blas=True),
+            "backward_bias": linear_backward_bias_ref},
+    "cuda": {"forward": linear_forward_cuda,
+             "backward_input": linear_backward_input_cuda,
+             "backward_weight": linear_backward_weight_cuda,
+             "backward_bias": linear_backward_bias_cuda},
 }
 
 
@@ -122,7 +171,7 @@ class Linear(Op):
         ctx.w, ctx.lead = w, x.shape[:-1]
         rows = x.reshape(math.prod(ctx.lead), x.shape[-1])              # (N, D)
         ctx.x = rows if ctx.needs_grad[1] else None
-        bias = np.zeros(len(w), w.dtype) if b is None else b
+        bias = filled(0, len(w), w.dtype) if b is None else b
         return pick(KERNELS)["forward"](rows, w, bias).reshape(*ctx.lead, len(w))
 
     @staticmethod
@@ -134,7 +183,7 @@ class Linear(Op):
         if ctx.needs_grad[1]:
             dw = pick(KERNELS)["backward_weight"](dout, ctx.x)
         if ctx.needs_grad[2]:
-            db = dout.sum(axis=0)
+            db = pick(KERNELS)["backward_bias"](dout)
         return dx, dw, db
 
 

@@ -17,10 +17,11 @@ import math
 
 import numba
 import numpy as np
-from numba import prange
+from numba import cuda, prange
 
 from .. import tape
 from ..backend import pick
+from ..device import DeviceArray, cuda_jit, each, larger, smaller, threads_for
 from ..errors import ShapeError
 from ..jit import jit
 from .op import Op, shape_of
@@ -123,9 +124,43 @@ def local_response_norm_backward_cpu(dout, x, d, size, alpha, beta):
     return dx
 
 
+@cuda_jit("T3 n T T T T3 T3")
+def local_response_norm_forward_kernel(x, size, scale, beta, k, out, d):
+    """A thread a number, which adds up the squares of its window anew: the neighbours' numbers come from the cache."""
+    i, (C, L) = cuda.grid(1), x.shape[1:]
+    if i < x.size:
+        n, c, at, squares = i // (C * L), i // L % C, i % L, x.dtype.type(0)
+        for other in range(larger(c - size // 2, 0), smaller(c + (size - 1) // 2, C - 1) + 1):
+            squares += x[n, other, at] * x[n, other, at]
+        d[n, c, at] = k + scale * squares
+        out[n, c, at] = x[n, c, at] / d[n, c, at] ** beta
+
+
+def local_response_norm_forward_cuda(x, size, alpha, beta, k):
+    out, d = DeviceArray(x.shape, x.dtype), DeviceArray(x.shape, x.dtype)
+    local_response_norm_forward_kernel.launch(*threads_for(x.size), x, size, alpha / size, beta, k, out, d)
+    return out, d
+
+
+@cuda_jit("T3 T3 T3 n T T T3")
+def local_response_norm_backward_kernel(dout, x, d, size, scale, beta, dx):
+    """A thread a number, which collects from all windows that hold it."""
+    i, (C, L) = cuda.grid(1), x.shape[1:]
+    if i < x.size:
+        n, c, at, total = i // (C * L), i // L % C, i % L, x.dtype.type(0)
+        for other in range(larger(c - (size - 1) // 2, 0), smaller(c + size // 2, C - 1) + 1):
+            total += dout[n, other, at] * x[n, other, at] / (d[n, other, at] ** beta * d[n, other, at])
+        dx[n, c, at] = dout[n, c, at] / d[n, c, at] ** beta - scale * x[n, c, at] * total
+
+
+def local_response_norm_backward_cuda(dout, x, d, size, alpha, beta):
+    return each(local_response_norm_backward_kernel)(dout, x, d, size, 2 * alpha * beta / size, beta)
+
+
 KERNELS = {
     "ref": {"forward": local_response_norm_forward_ref, "backward": local_response_norm_backward_ref},
     "cpu": {"forward": jit(local_response_norm_forward_cpu), "backward": jit(local_response_norm_backward_cpu)},
+    "cuda": {"forward": local_response_norm_forward_cuda, "backward": local_response_norm_backward_cuda},
 }
 
 

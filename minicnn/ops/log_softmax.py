@@ -7,11 +7,15 @@ A score of -inf gets y = -inf; what flows into it from above still shifts the ot
 Shapes: any. float32 or float64. Mahendran and Vedaldi speak of "1000 log probabilities" but invert the scores x; they
 differ from y by one constant per picture only. Names as torch.nn.functional.log_softmax.
 """
+import math
+
 import numpy as np
+from numba import cuda
 
 from ..backend import pick
+from ..device import cuda_jit, larger
 from .op import Op
-from .softmax import as_lines, checked_dim
+from .softmax import as_lines, checked_dim, line_by_line
 
 
 def log_softmax_forward_ref(x):
@@ -52,9 +56,37 @@ def log_softmax_backward_cpu(dout, out):
     return dout - np.exp(out) * dout.sum(axis=1, keepdims=True)
 
 
+@cuda_jit("T3 T3")
+def log_softmax_forward_kernel(x, out):
+    """A thread a line."""
+    line, (A, n, B) = cuda.grid(1), x.shape
+    if line < A * B:
+        a, b = line // B, line % B
+        top, total = x[a, 0, b], 0.0
+        for i in range(1, n):
+            top = larger(top, x[a, i, b])
+        for i in range(n):
+            total += math.exp(x[a, i, b] - top)
+        for i in range(n):
+            out[a, i, b] = x[a, i, b] - top - math.log(total)
+
+
+@cuda_jit("T3 T3 T3")
+def log_softmax_backward_kernel(dout, out, dx):
+    """A thread a line."""
+    line, (A, n, B) = cuda.grid(1), out.shape
+    if line < A * B:
+        a, b, total = line // B, line % B, 0.0
+        for j in range(n):
+            total += dout[a, j, b]
+        for i in range(n):
+            dx[a, i, b] = dout[a, i, b] - math.exp(out[a, i, b]) * total
+
+
 KERNELS = {
     "ref": {"forward": log_softmax_forward_ref, "backward": log_softmax_backward_ref},
     "cpu": {"forward": log_softmax_forward_cpu, "backward": log_softmax_backward_cpu},
+    "cuda": {"forward": line_by_line(log_softmax_forward_kernel), "backward": line_by_line(log_softmax_backward_kernel)},
 }
 
 

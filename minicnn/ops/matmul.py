@@ -12,7 +12,9 @@ from ..backend import pick
 from ..errors import ShapeError
 from ..jit import jit
 from .arithmetic import unbroadcast
+from .gemm_cuda import matmul_cuda
 from .op import Op, shape_of
+from .shape_ops import KERNELS as SHAPE
 
 
 def matmul_product_ref(a, b):
@@ -40,11 +42,12 @@ def matmul_product_cpu(a, b):
 
 
 KERNELS = {"ref": {"product": matmul_product_ref},
-           "cpu": {"product": jit(matmul_product_cpu, blas=True)}}
+           "cpu": {"product": jit(matmul_product_cpu, blas=True)},
+           "cuda": {"product": matmul_cuda}}          # its ladder stands in gemm_cuda.py
 
 
 def _transposed(batch):
-    return np.ascontiguousarray(batch.transpose(0, 2, 1))
+    return pick(SHAPE)["permute"](batch, (0, 2, 1))
 
 
 class Matmul(Op):
@@ -53,7 +56,7 @@ class Matmul(Op):
         ctx.shapes = a.shape, b.shape
         ctx.a, ctx.b = (m.reshape(1, *m.shape) if m.ndim == 2 else m for m in (a, b))
         out = pick(KERNELS)["product"](ctx.a, ctx.b)
-        return out[0] if a.ndim == b.ndim == 2 else out
+        return out.reshape(out.shape[1:]) if a.ndim == b.ndim == 2 else out
 
     @staticmethod
     def backward(ctx, dout):

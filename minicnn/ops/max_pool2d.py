@@ -11,9 +11,10 @@ Slide "Deconv net": "unpooling only modifies locations that originally activates
 """
 import numba
 import numpy as np
-from numba import prange
+from numba import cuda, prange
 
 from ..backend import pick
+from ..device import DeviceArray, cuda_jit, larger, small, smaller, threads_for, to_host
 from ..errors import ShapeError
 from ..jit import jit
 from ..simd import LANES, choose, load, load_within, store_within, unzip2
@@ -37,8 +38,11 @@ def max_pool2d_forward_ref(x, kernel, stride, padding, out_size):
     return out, switches
 
 
-def max_pool2d_backward_ref(dout, switches, x_size):
-    """The definition: each gradient goes to the pixel that won, and what meets there adds."""
+def max_pool2d_backward_ref(dout, switches, x_size, window):
+    """The definition: each gradient goes to the pixel that won, and what meets there adds.
+
+    window: (kernel, stride, padding), which a GPU needs to find the windows of a pixel.
+    """
     N, C = dout.shape[:2]
     dx = np.zeros((N, C, *x_size), dout.dtype)
     for n, c, i, j in np.ndindex(dout.shape):
@@ -113,7 +117,7 @@ def max_pool2d_forward_cpu(x, kernel, stride, padding, out_size):
     return out, switches
 
 
-def max_pool2d_backward_cpu(dout, switches, x_size):
+def max_pool2d_backward_cpu(dout, switches, x_size, window):
     """Parallel over the planes (n, c): switches never leave their plane, so there is no race."""
     N, C, OH, OW = dout.shape
     dx = np.empty((N * C, x_size[0] * x_size[1]), dout.dtype)
@@ -125,9 +129,54 @@ def max_pool2d_backward_cpu(dout, switches, x_size):
     return dx.reshape(N, C, x_size[0], x_size[1])
 
 
+@cuda_jit("T4 l1 T4 i4")
+def max_pool2d_forward_kernel(x, window, out, switches):
+    """A thread an output, which looks at its window; window: kernel, stride and padding, two numbers each."""
+    i, (C, OH, OW), (H, W) = cuda.grid(1), out.shape[1:], x.shape[2:]
+    if i < out.size:
+        n, c, row, column = i // (C * OH * OW), i // (OH * OW) % C, i // OW % OH, i % OW
+        top, left = row * window[2] - window[4], column * window[3] - window[5]
+        at = larger(top, 0) * W + larger(left, 0)
+        best = x[n, c, larger(top, 0), larger(left, 0)]
+        for h in range(larger(top, 0), smaller(top + window[0], H)):
+            for w in range(larger(left, 0), smaller(left + window[1], W)):
+                value = x[n, c, h, w]
+                if value > best or value != value:
+                    best, at = value, h * W + w
+        out[n, c, row, column], switches[n, c, row, column] = best, at
+
+
+def max_pool2d_forward_cuda(x, kernel, stride, padding, out_size):
+    out, switches = (DeviceArray((*x.shape[:2], *out_size), dtype) for dtype in (x.dtype, np.int32))
+    max_pool2d_forward_kernel.launch(*threads_for(out.size), x, small(*kernel, *stride, *padding), out, switches)
+    return out, switches
+
+
+@cuda_jit("T4 i4 l1 T4")
+def max_pool2d_backward_kernel(dout, switches, window, dx):
+    """A thread a pixel, which asks every window that holds it whether it won there: no race, and a fixed order."""
+    i, (C, H, W), (OH, OW) = cuda.grid(1), dx.shape[1:], dout.shape[2:]
+    if i < dx.size:
+        n, c, h, w = i // (C * H * W), i // (H * W) % C, i // W % H, i % W
+        down, across = h + window[4], w + window[5]                     # from where the first window begins
+        total = dx.dtype.type(0)
+        for row in range(larger(0, (down - window[0] + window[2]) // window[2]), smaller(OH, down // window[2] + 1)):
+            for column in range(larger(0, (across - window[1] + window[3]) // window[3]), smaller(OW, across // window[3] + 1)):
+                if switches[n, c, row, column] == h * W + w:
+                    total += dout[n, c, row, column]
+        dx[n, c, h, w] = total
+
+
+def max_pool2d_backward_cuda(dout, switches, x_size, window):
+    dx = DeviceArray((*dout.shape[:2], *x_size), dout.dtype)
+    max_pool2d_backward_kernel.launch(*threads_for(dx.size), dout, switches, small(*(n for pair in window for n in pair)), dx)
+    return dx
+
+
 KERNELS = {
     "ref": {"forward": max_pool2d_forward_ref, "backward": max_pool2d_backward_ref},
     "cpu": {"forward": jit(max_pool2d_forward_cpu), "backward": jit(max_pool2d_backward_cpu)},
+    "cuda": {"forward": max_pool2d_forward_cuda, "backward": max_pool2d_backward_cuda},
 }
 
 
@@ -135,12 +184,12 @@ class MaxPool2d(Op):
     @staticmethod
     def forward(ctx, x, kernel, stride, padding, out_size):
         out, ctx.switches = pick(KERNELS)["forward"](x, kernel, stride, padding, out_size)
-        ctx.x_size = x.shape[2:]
+        ctx.x_size, ctx.window = x.shape[2:], (kernel, stride, padding)
         return out, ctx.switches
 
     @staticmethod
     def backward(ctx, dout):
-        return (pick(KERNELS)["backward"](dout, ctx.switches, ctx.x_size),)
+        return (pick(KERNELS)["backward"](dout, ctx.switches, ctx.x_size, ctx.window),)
 
 
 def max_pool2d(x, kernel_size, stride=None, padding=0, ceil_mode=False, return_indices=False):
@@ -158,4 +207,4 @@ def max_pool2d(x, kernel_size, stride=None, padding=0, ceil_mode=False, return_i
         raise ShapeError(f"max_pool2d: padding {padding} is more than half of kernel_size {kernel}")
     out_size = window_output_size("max_pool2d", shape_of(x)[2:], kernel, stride, padding, ceil_mode=ceil_mode)
     out, switches = MaxPool2d.apply(x, kernel=kernel, stride=stride, padding=padding, out_size=out_size)
-    return (out, switches) if return_indices else out
+    return (out, to_host(switches)) if return_indices else out

@@ -8,12 +8,16 @@ kernel. Where pooling windows overlap, one pixel can be the maximum of several: 
 while torch.nn.functional.max_unpool2d and Zeiler and Fergus place one of them, the last; without overlap the two agree.
 Slide "Deconv net": "unpooling only modifies locations that originally activates the pooling operation".
 """
+import math
+
 import numpy as np
 
 from ..backend import pick
+from ..device import DeviceArray, threads_for, to_device
 from ..errors import ShapeError
 from .max_pool2d import KERNELS as MAX_POOL2D
 from .op import Op, check_ndim, pair, shape_of
+from .shape_ops import add_at, take_kernel
 
 
 def max_unpool2d_backward_ref(dout, indices):
@@ -31,17 +35,36 @@ def max_unpool2d_backward_cpu(dout, indices):           # bound by memory: NumPy
     return flat.reshape(indices.shape)
 
 
+def _places(indices, size):
+    """Return where in the memory of (N, C, *size) the indices of each plane lie."""
+    N, C = indices.shape[:2]
+    return indices + math.prod(size) * np.arange(N * C).reshape(N, C, 1, 1)
+
+
+def max_unpool2d_forward_cuda(x, indices, out_size, window):
+    """A thread a pixel of y that gets something: shape_ops.add_at. The indices may be any, so `window` says nothing."""
+    shape = (*x.shape[:2], *out_size)
+    return add_at(x, _places(indices, out_size), math.prod(shape)).reshape(shape)
+
+
+def max_unpool2d_backward_cuda(dout, indices):
+    dx = DeviceArray(indices.shape, dout.dtype)
+    take_kernel.launch(*threads_for(dx.size), dout, to_device(_places(indices, dout.shape[2:])), dx)
+    return dx
+
+
 KERNELS = {
     "ref": {"forward": MAX_POOL2D["ref"]["backward"], "backward": max_unpool2d_backward_ref},
     "cpu": {"forward": MAX_POOL2D["cpu"]["backward"], "backward": max_unpool2d_backward_cpu},
+    "cuda": {"forward": max_unpool2d_forward_cuda, "backward": max_unpool2d_backward_cuda},
 }
 
 
 class MaxUnpool2d(Op):
     @staticmethod
-    def forward(ctx, x, indices, out_size):
+    def forward(ctx, x, indices, out_size, window):
         ctx.indices = indices
-        return pick(KERNELS)["forward"](x, indices, out_size)
+        return pick(KERNELS)["forward"](x, indices, out_size, window)
 
     @staticmethod
     def backward(ctx, dout):
@@ -70,4 +93,5 @@ def max_unpool2d(x, indices, kernel_size, stride=None, padding=0, output_size=No
     if indices.size and not 0 <= indices.min() <= indices.max() < size[0] * size[1]:
         raise ShapeError(f"max_unpool2d: indices run from {indices.min()} to {indices.max()}, "
                          f"expected 0 to {size[0] * size[1] - 1} for a plane of {size[0]}x{size[1]}")
-    return MaxUnpool2d.apply(x, indices=np.ascontiguousarray(indices, np.int32), out_size=size)
+    window = kernel, stride, padding
+    return MaxUnpool2d.apply(x, indices=np.ascontiguousarray(indices, np.int32), out_size=size, window=window)

@@ -26,15 +26,20 @@ when |mu| >> sigma. Source: Ioffe and Szegedy 2015; Wu and He 2018.
 """
 from numbers import Real
 
+import math
+
 import numba
 import numpy as np
-from numba import prange
+from numba import cuda, prange
 
 from ..backend import pick
+from ..device import THREADS, DeviceArray, cuda_jit, each, threads_for
 from ..errors import ShapeError
 from ..jit import jit
 from ..simd import LANES, load, load_within, total, widen
-from .op import shape_of
+from .op import filled, placed, shape_of
+from .reductions import block_total
+from .shape_ops import KERNELS as SHAPE
 
 
 def normalize_statistics_ref(x):
@@ -66,13 +71,25 @@ def normalize_sums_ref(dy, x, mean, var, eps):
     return sums
 
 
-def normalize_backward_ref(dy, x, mean, var, eps, weight, shift, stretch):
-    """The definition: dx = (g - shift - xhat stretch) / sigma, g = w dy; shift = mean(g), stretch = mean(g xhat) of each set."""
-    dx, K, C = np.empty_like(x), x.shape[2], len(weight)
+def normalize_backward_ref(dy, x, mean, var, eps, weight, means):
+    """The definition: dx = (g - shift - xhat stretch) / sigma, g = w dy; means (2, S): mean(g), mean(g xhat) of each set."""
+    (shift, stretch), dx, K, C = means, np.empty_like(x), x.shape[2], len(weight)
     for a, s, k, p in np.ndindex(x.shape):
         g, sigma = weight[(s * K + k) % C] * dy[a, s, k, p], np.sqrt(var[s] + eps)
         dx[a, s, k, p] = (g - shift[s] - (x[a, s, k, p] - mean[s]) / sigma * stretch[s]) / sigma
     return dx
+
+
+def normalize_means_ref(sums, weight, count):
+    """shift = mean(g) and stretch = mean(g xhat) of each set of `count` numbers, (S,) each, from the sums over planes."""
+    S, K = sums.shape[2:]
+    w = weight[np.arange(S * K) % len(weight)].reshape(S, K)
+    return (w * sums).sum(axis=(1, 3)) / count
+
+
+def normalize_affine_ref(sums, channels):
+    """dL/dbias and dL/dweight (channels,) from the sums over planes."""
+    return sums.reshape(2, -1, channels).sum(axis=1)
 
 
 @numba.njit
@@ -158,10 +175,10 @@ def normalize_sums_cpu(dy, x, mean, var, eps):
     return sums
 
 
-def normalize_backward_cpu(dy, x, mean, var, eps, weight, shift, stretch):
+def normalize_backward_cpu(dy, x, mean, var, eps, weight, means):
     """Parallel over the sets; a task writes dx[:, s] of its own set, so there is no race."""
     A, S, K, P = x.shape
-    dx = np.empty_like(x)
+    dx, shift, stretch = np.empty_like(x), means[0], means[1]
     for s in prange(S):
         scale = 1 / np.sqrt(var[s] + eps)
         for a in range(A):
@@ -172,11 +189,120 @@ def normalize_backward_cpu(dy, x, mean, var, eps, weight, shift, stretch):
     return dx
 
 
+@cuda_jit("T4 d1 d1")
+def normalize_statistics_kernel(x, mean, var):
+    """A block a set: its threads take numbers in turn, and their sums are added up."""
+    (A, _, K, P), s, t = x.shape, cuda.blockIdx.x, cuda.threadIdx.x
+    sums = squares = 0.0
+    for a in range(A):
+        for i in range(t, K * P, THREADS):
+            sums += x[a, s, i // P, i % P]
+    middle = block_total(sums) / (A * K * P)
+    for a in range(A):
+        for i in range(t, K * P, THREADS):
+            squares += (x[a, s, i // P, i % P] - middle) ** 2
+    spread = block_total(squares) / (A * K * P)
+    if t == 0:
+        mean[s], var[s] = middle, spread
+
+
+def normalize_statistics_cuda(x):
+    mean, var = DeviceArray((x.shape[1],), np.float64), DeviceArray((x.shape[1],), np.float64)
+    normalize_statistics_kernel.launch(x.shape[1], THREADS, x, mean, var)
+    return mean, var
+
+
+@cuda_jit("T4 d1 d1 d d1 d1 T4")
+def normalize_forward_kernel(x, mean, var, eps, weight, bias, y):
+    """A thread a number."""
+    i, (S, K, P) = cuda.grid(1), x.shape[1:]
+    if i < x.size:
+        a, s, k, p = i // (S * K * P), i // (K * P) % S, i // P % K, i % P
+        c = (s * K + k) % len(weight)
+        y[a, s, k, p] = (x[a, s, k, p] - mean[s]) * (weight[c] / math.sqrt(var[s] + eps)) + bias[c]
+
+
+def normalize_forward_cuda(x, mean, var, eps, weight, bias):
+    return each(normalize_forward_kernel)(x, mean, var, eps, weight, bias)
+
+
+@cuda_jit("T4 T4 d1 d1 d d4")
+def normalize_sums_kernel(dy, x, mean, var, eps, sums):
+    """A block a plane: its threads take numbers in turn. sums (2, A, S, K)."""
+    (S, K, P), t = x.shape[1:], cuda.threadIdx.x
+    a, s, k = cuda.blockIdx.x // (S * K), cuda.blockIdx.x // K % S, cuda.blockIdx.x % K
+    gradients = products = 0.0
+    for p in range(t, P, THREADS):
+        gradients += dy[a, s, k, p]
+        products += dy[a, s, k, p] * (x[a, s, k, p] - mean[s])
+    gradients, products = block_total(gradients), block_total(products)
+    if t == 0:
+        sums[0, a, s, k], sums[1, a, s, k] = gradients, products / math.sqrt(var[s] + eps)
+
+
+def normalize_sums_cuda(dy, x, mean, var, eps):
+    sums = DeviceArray((2, *x.shape[:3]), np.float64)
+    normalize_sums_kernel.launch(math.prod(x.shape[:3]), THREADS, dy, x, mean, var, eps, sums)
+    return sums
+
+
+@cuda_jit("d4 d1 n d2")
+def normalize_means_kernel(sums, weight, count, means):
+    """A thread a set and one of both means."""
+    i, (A, S, K) = cuda.grid(1), sums.shape[1:]
+    if i < 2 * S:
+        which, s, mean = i // S, i % S, 0.0
+        for a in range(A):
+            for k in range(K):
+                mean += weight[(s * K + k) % len(weight)] * sums[which, a, s, k]
+        means[which, s] = mean / count
+
+
+def normalize_means_cuda(sums, weight, count):
+    means = DeviceArray((2, sums.shape[2]), np.float64)
+    normalize_means_kernel.launch(*threads_for(means.size), sums, weight, count, means)
+    return means
+
+
+@cuda_jit("d2 d2")
+def normalize_affine_kernel(sums, gradients):
+    """A thread a channel and one of bias and weight; sums (2, planes)."""
+    i, channels = cuda.grid(1), gradients.shape[1]
+    if i < 2 * channels:
+        total = 0.0
+        for plane in range(i % channels, sums.shape[1], channels):
+            total += sums[i // channels, plane]
+        gradients[i // channels, i % channels] = total
+
+
+def normalize_affine_cuda(sums, channels):
+    gradients = DeviceArray((2, channels), np.float64)
+    normalize_affine_kernel.launch(*threads_for(2 * channels), sums.reshape(2, -1), gradients)
+    return gradients
+
+
+@cuda_jit("T4 T4 d1 d1 d d1 d2 T4")
+def normalize_backward_kernel(dy, x, mean, var, eps, weight, means, dx):
+    """A thread a number."""
+    i, (S, K, P) = cuda.grid(1), x.shape[1:]
+    if i < x.size:
+        a, s, k, p = i // (S * K * P), i // (K * P) % S, i // P % K, i % P
+        scale = 1 / math.sqrt(var[s] + eps)
+        g, xhat = weight[(s * K + k) % len(weight)] * dy[a, s, k, p], (x[a, s, k, p] - mean[s]) * scale
+        dx[a, s, k, p] = (g - means[0, s] - xhat * means[1, s]) * scale
+
+
+def normalize_backward_cuda(dy, x, mean, var, eps, weight, means):
+    return each(normalize_backward_kernel)(dy, x, mean, var, eps, weight, means)
+
+
 KERNELS = {
-    "ref": {"statistics": normalize_statistics_ref, "forward": normalize_forward_ref,
-            "sums": normalize_sums_ref, "backward": normalize_backward_ref},
-    "cpu": {"statistics": jit(normalize_statistics_cpu), "forward": jit(normalize_forward_cpu),
-            "sums": jit(normalize_sums_cpu), "backward": jit(normalize_backward_cpu)},
+    "ref": {"statistics": normalize_statistics_ref, "forward": normalize_forward_ref, "sums": normalize_sums_ref,
+            "means": normalize_means_ref, "affine": normalize_affine_ref, "backward": normalize_backward_ref},
+    "cpu": {"statistics": jit(normalize_statistics_cpu), "forward": jit(normalize_forward_cpu), "sums": jit(normalize_sums_cpu),
+            "means": normalize_means_ref, "affine": normalize_affine_ref, "backward": jit(normalize_backward_cpu)},
+    "cuda": {"statistics": normalize_statistics_cuda, "forward": normalize_forward_cuda, "sums": normalize_sums_cuda,
+             "means": normalize_means_cuda, "affine": normalize_affine_cuda, "backward": normalize_backward_cuda},
 }
 
 
@@ -186,10 +312,10 @@ def normalize_forward(ctx, x, layout, eps, weight=None, bias=None, statistics=No
     weight and bias are (C,), or None for 1 and 0.
     """
     kernels, sets, eps = pick(KERNELS), x.reshape(layout), float(eps)
-    mean, var = kernels["statistics"](sets) if statistics is None else statistics
+    mean, var = kernels["statistics"](sets) if statistics is None else (placed(s, "normalize") for s in statistics)
     channels = next((len(given) for given in (weight, bias) if given is not None), 1)
-    weight = np.ones(channels) if weight is None else weight.astype(np.float64)
-    bias = np.zeros(channels) if bias is None else bias.astype(np.float64)
+    weight = (filled(1, channels, np.float64) if weight is None else weight).astype(np.float64)
+    bias = (filled(0, channels, np.float64) if bias is None else bias).astype(np.float64)
     ctx.saved, ctx.constant = (sets, mean, var, eps, weight), statistics is not None
     return kernels["forward"](sets, mean, var, eps, weight, bias).reshape(x.shape), mean, var
 
@@ -208,11 +334,11 @@ def normalize_backward(ctx, dy, affine=True):
     if not ctx.constant or any(wanted):
         sums = kernels["sums"](dy, *saved)
     if ctx.needs_grad[0]:
-        w = weight[np.arange(S * K) % len(weight)].reshape(S, K)
-        shift, stretch = np.zeros((2, S)) if ctx.constant else (w * sums).sum(axis=(1, 3)) / (A * K * P)
-        dx = kernels["backward"](dy, *saved, weight, shift, stretch).reshape(shape)
+        means = filled(0, (2, S), np.float64) if ctx.constant else kernels["means"](sums, weight, A * K * P)
+        dx = kernels["backward"](dy, *saved, weight, means).reshape(shape)
     if any(wanted):
-        dbias, dweight = sums.reshape(2, A * S * K // len(weight), len(weight)).sum(axis=1).astype(dtype)
+        both = kernels["affine"](sums, len(weight)).astype(dtype)
+        dbias, dweight = (pick(SHAPE)["getitem_forward"](both, which) for which in (0, 1))
     return dx, dweight if wanted[0] else None, dbias if wanted[1] else None
 
 

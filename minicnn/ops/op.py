@@ -2,9 +2,14 @@
 from numbers import Integral
 from types import SimpleNamespace
 
+import numpy as np
+
 from .. import tape
-from ..errors import DtypeError, ShapeError
+from ..backend import current
+from ..device import DeviceArray, constant, to_device
+from ..errors import BackendError, DtypeError, ShapeError
 from ..tensor import Tensor, as_array
+from .frozen import once
 
 
 class Op:
@@ -26,6 +31,7 @@ class Op:
             given = ", ".join(f"{a.dtype} {a.shape}" for a in arrays if a is not None)
             raise DtypeError(f"{cls.__name__}: all inputs need one dtype, given are {given}; make the arrays "
                              "the same with .astype before they become Tensors")
+        arrays = [None if a is None else placed(a, cls.__name__) for a in arrays]
         nodes = tuple(i.node if isinstance(i, Tensor) and tape.recording() else None for i in inputs)
         ctx = SimpleNamespace(needs_grad=tuple(n is not None for n in nodes))
         result = cls.forward(ctx, *arrays, **settings)
@@ -33,6 +39,26 @@ class Op:
         node = tape.Node(cls, ctx, nodes, out.shape) if any(ctx.needs_grad) else None   # else ctx dies here
         out = Tensor(out, node=node)
         return (out, *extras) if extras else out
+
+
+def placed(array, op):
+    """Return the array where the backend in use computes: copied to the GPU for "cuda", a frozen one only once.
+
+    An array that is on the GPU for another backend is refused: who leaves `use("cuda")` says with .data that it is copied.
+    """
+    on_gpu = isinstance(array, DeviceArray)
+    if current() == "cuda":
+        return array if on_gpu else once(array, "cuda", to_device)
+    if on_gpu:
+        raise BackendError(f"{op}: an input of shape {array.shape} is on the GPU and the backend in use is {current()!r}; stay "
+                           "in use('cuda'), or give its copy, the Tensor's .data")
+    return array
+
+
+def filled(value, shape, dtype):
+    """Return an array of one value where the backend in use computes."""
+    array = np.full(shape, value, dtype)
+    return constant(array) if current() == "cuda" else array
 
 
 def shape_of(x):

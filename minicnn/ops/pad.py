@@ -10,9 +10,10 @@ float32 or float64. Names and order (left, right, top, bottom) as torch.nn.funct
 from numbers import Integral
 
 import numpy as np
-from numba import prange
+from numba import cuda, prange
 
 from ..backend import pick
+from ..device import DeviceArray, constant, cuda_jit, threads_for
 from ..errors import ShapeError
 from ..jit import jit
 from .op import Op, check_ndim, shape_of
@@ -64,9 +65,64 @@ def pad_backward_cpu(dout, rows, columns, x_size):
     return dx
 
 
+@cuda_jit("T4 l1 l1 T T4")
+def pad_forward_kernel(x, rows, columns, value, out):
+    """A thread a number of out, which it looks up in x."""
+    i, (C, OH, OW) = cuda.grid(1), out.shape[1:]
+    if i < out.size:
+        plane, row, column = i // (OH * OW), rows[i // OW % OH], columns[i % OW]
+        inside = row >= 0 and column >= 0
+        out[plane // C, plane % C, i // OW % OH, i % OW] = x[plane // C, plane % C, row, column] if inside else value
+
+
+def pad_forward_cuda(x, rows, columns, value):
+    out = DeviceArray((*x.shape[:2], len(rows), len(columns)), x.dtype)
+    pad_forward_kernel.launch(*threads_for(out.size), x, constant(rows), constant(columns), value, out)
+    return out
+
+
+@cuda_jit("T4 l1 l1 T1 l1 l1 T1 T4")
+def collect_kernel(dout, starts, rows, row_shares, left_starts, columns, column_shares, dx):
+    """A thread a pixel of dx, which adds up what it gets from the outputs that it had a share in: no race, a fixed order.
+
+    Pixel row h had a share in the outputs' rows rows[starts[h]:starts[h + 1]], and so have columns.
+    """
+    i, (C, H, W) = cuda.grid(1), dx.shape[1:]
+    if i < dx.size:
+        n, c, h, w = i // (C * H * W), i // (H * W) % C, i // W % H, i % W
+        total = dx.dtype.type(0)
+        for k in range(starts[h], starts[h + 1]):
+            for l in range(left_starts[w], left_starts[w + 1]):
+                total += row_shares[k] * column_shares[l] * dout[n, c, rows[k], columns[l]]
+        dx[n, c, h, w] = total
+
+
+def collected(dout, x_size, rows, columns):
+    """Return dL/dx (N, C, *x_size) of an op in which an output is a sum of pixels times shares, for rows and columns alike.
+
+    rows, columns: (pixels, outputs, shares), arrays of equal length: which pixel had which share in which output.
+    """
+    tables = []
+    for size, (pixels, outputs, shares) in zip(x_size, (rows, columns)):
+        order = np.argsort(pixels, kind="stable")
+        starts = np.searchsorted(pixels[order], np.arange(size + 1))
+        tables += [constant(starts.astype(np.int64)), constant(outputs[order].astype(np.int64)),
+                   constant(shares[order].astype(dout.dtype))]
+    dx = DeviceArray((*dout.shape[:2], *x_size), dout.dtype)
+    collect_kernel.launch(*threads_for(dx.size), dout, *tables, dx)
+    return dx
+
+
+def pad_backward_cuda(dout, rows, columns, x_size):
+    copies = [np.flatnonzero(sources >= 0) for sources in (rows, columns)]
+    return collected(dout, x_size, *((sources[copy], copy, np.ones(len(copy)))
+                                     for sources, copy in zip((rows, columns), copies)))
+
+
 KERNELS = {
     "ref": {"forward": pad_forward_ref, "backward": pad_backward_ref},
     "cpu": {"forward": jit(pad_forward_cpu), "backward": jit(pad_backward_cpu)},
+    "cuda": {"forward": pad_forward_cuda, "backward": pad_backward_cuda},
 }
 
 

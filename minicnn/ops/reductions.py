@@ -13,10 +13,14 @@ import math
 from numbers import Integral
 
 import numpy as np
+from numba import cuda, float64, int64
 
 from ..backend import pick
+from ..device import THREADS, DeviceArray, cuda_jit, gpu_function, smaller, threads_for
 from ..errors import ShapeError
 from .op import Op, shape_of
+from .shape_ops import KERNELS as SHAPE
+from .shape_ops import permute_forward_cuda
 
 
 def sum_forward_ref(x):
@@ -33,6 +37,11 @@ def sum_backward_ref(dout, count):
     for i, j in np.ndindex(dx.shape):
         dx[i, j] = dout[i]
     return dx
+
+
+def sum_over_ref(x, axes):
+    """The sum over several axes, which go: what biases and operands that were stretched get back."""
+    return x.sum(axis=axes)
 
 
 def max_forward_ref(x):
@@ -71,11 +80,123 @@ def max_backward_cpu(dout, where, count):
     return dx
 
 
+@gpu_function
+def block_total(value):
+    """Return the sum of a number of each thread of a block, to all of them: half of them take the others' sums, and again."""
+    sums, t = cuda.shared.array(THREADS, float64), cuda.threadIdx.x
+    sums[t] = value
+    cuda.syncthreads()
+    half = THREADS // 2
+    while half > 0:
+        if t < half:
+            sums[t] += sums[t + half]
+        cuda.syncthreads()
+        half //= 2
+    total = sums[0]
+    cuda.syncthreads()                              # nobody begins the next sum before all have read this one
+    return total
+
+
+@cuda_jit("T2 n d2")
+def sum_kernel(x, span, out):
+    """Block (row, part) adds up `span` numbers of its row, neighbours by neighbouring threads; out (rows, parts) is its own."""
+    row, begin = cuda.blockIdx.x, cuda.blockIdx.y * span
+    total = 0.0
+    for j in range(begin + cuda.threadIdx.x, smaller(begin + span, x.shape[1]), THREADS):
+        total += x[row, j]
+    total = block_total(total)
+    if cuda.threadIdx.x == 0:
+        out[row, cuda.blockIdx.y] = total
+
+
+def sum_forward_cuda(x):
+    """Sums in float64. Few long rows are cut in parts, so that all of the GPU has work, and the parts' sums are added up."""
+    rows, count = x.shape
+    parts = min(256, count // (16 * THREADS), 1024 // (rows or 1)) or 1
+    span = -(-count // parts)
+    out = DeviceArray((rows, parts), np.float64)
+    sum_kernel.launch((rows, parts), THREADS, x, span, out)
+    return (sum_forward_cuda(out) if parts > 1 else out.reshape(rows)).astype(x.dtype)
+
+
+@cuda_jit("T1 n T1")
+def sum_backward_kernel(dout, count, dx):
+    """A thread a number of dx."""
+    i = cuda.grid(1)
+    if i < len(dx):
+        dx[i] = dout[i // count]
+
+
+def sum_backward_cuda(dout, count):
+    dx = DeviceArray((len(dout), count), dout.dtype)
+    sum_backward_kernel.launch(*threads_for(dx.size), dout, count, dx)
+    return dx
+
+
+def sum_over_cuda(x, axes):
+    stay = [axis for axis in range(x.ndim) if axis not in axes]
+    rows = math.prod(x.shape[a] for a in stay)
+    moved = permute_forward_cuda(x, (*stay, *axes)).reshape(rows, x.size // (rows or 1))
+    return sum_forward_cuda(moved).reshape([x.shape[a] for a in stay])
+
+
+@gpu_function
+def _beats(value, at, best, best_at):
+    """Whether a number is larger than the best, or as large and nearer to the front; a NaN is larger than all."""
+    if value != value or best != best:
+        return value != value and (best == best or at < best_at)
+    return value > best or value == best and at < best_at
+
+
+@cuda_jit("T2 T1 l1")
+def max_forward_kernel(x, out, where):
+    """A block a row: each thread has a champion, and pairs of them fight until one is left."""
+    row, t = cuda.blockIdx.x, cuda.threadIdx.x
+    champions = cuda.shared.array(THREADS, x.dtype)     # (a line each: the simulator tells shared arrays by their lines)
+    places = cuda.shared.array(THREADS, int64)
+    at = smaller(t, x.shape[1] - 1)
+    for j in range(t, x.shape[1], THREADS):
+        if _beats(x[row, j], j, x[row, at], at):
+            at = j
+    champions[t], places[t] = x[row, at], at
+    cuda.syncthreads()
+    half = THREADS // 2
+    while half > 0:
+        if t < half and _beats(champions[t + half], places[t + half], champions[t], places[t]):
+            champions[t], places[t] = champions[t + half], places[t + half]
+        cuda.syncthreads()
+        half //= 2
+    if t == 0:
+        out[row], where[row] = champions[0], places[0]
+
+
+def max_forward_cuda(x):
+    out, where = DeviceArray((len(x),), x.dtype), DeviceArray((len(x),), np.int64)
+    max_forward_kernel.launch(len(x), THREADS, x, out, where)
+    return out, where
+
+
+@cuda_jit("T1 l1 n T1")
+def max_backward_kernel(dout, where, count, dx):
+    """A thread a number of dx."""
+    i = cuda.grid(1)
+    if i < len(dx):
+        dx[i] = dout[i // count] if i % count == where[i // count] else 0
+
+
+def max_backward_cuda(dout, where, count):
+    dx = DeviceArray((len(dout), count), dout.dtype)
+    max_backward_kernel.launch(*threads_for(dx.size), dout, where, count, dx)
+    return dx
+
+
 KERNELS = {
-    "ref": {"sum_forward": sum_forward_ref, "sum_backward": sum_backward_ref,
+    "ref": {"sum_forward": sum_forward_ref, "sum_backward": sum_backward_ref, "sum_over": sum_over_ref,
             "max_forward": max_forward_ref, "max_backward": max_backward_ref},
-    "cpu": {"sum_forward": sum_forward_cpu, "sum_backward": sum_backward_cpu,
+    "cpu": {"sum_forward": sum_forward_cpu, "sum_backward": sum_backward_cpu, "sum_over": sum_over_ref,
             "max_forward": max_forward_cpu, "max_backward": max_backward_cpu},
+    "cuda": {"sum_forward": sum_forward_cuda, "sum_backward": sum_backward_cuda, "sum_over": sum_over_cuda,
+             "max_forward": max_forward_cuda, "max_backward": max_backward_cuda},
 }
 
 
@@ -95,11 +216,11 @@ class _Axes:
         self.out_shape = tuple(1 if d in self.gone else shape[d] for d in range(ndim) if keepdim or d in self.stay)
 
     def to_rows(self, x):
-        return np.ascontiguousarray(x.transpose(self.stay + self.gone)).reshape(self.rows, self.count)
+        return pick(SHAPE)["permute"](x, self.stay + self.gone).reshape(self.rows, self.count)
 
     def from_rows(self, rows):
-        back = np.argsort(self.stay + self.gone)
-        return np.array(rows.reshape(self.moved_shape).transpose(back), order="C")
+        back = tuple(int(axis) for axis in np.argsort(self.stay + self.gone))
+        return pick(SHAPE)["permute"](rows.reshape(self.moved_shape), back)
 
 
 class Sum(Op):

@@ -11,10 +11,11 @@ At x = 0 the derivative is taken as 0. NaN stays NaN. Any shape. The rule in for
 the op, so that no ReLU escapes it.
 """
 import numpy as np
-from numba import prange
+from numba import cuda, prange
 
 from .. import tape
 from ..backend import pick
+from ..device import DeviceArray, cuda_jit, each, threads_for
 from ..jit import jit
 from .op import Op
 
@@ -87,11 +88,53 @@ def relu_guided_cpu(on, dout):
     return dx
 
 
+@cuda_jit("T1 T1 b1")
+def relu_forward_kernel(x, out, on):
+    """A thread a number, which writes its own place of out and, where `on` is not empty, of on."""
+    i = cuda.grid(1)
+    if i < len(out):
+        out[i] = 0 if x[i] < 0 else x[i]
+        if len(on):
+            on[i] = x[i] > 0
+
+
+def relu_forward_cuda(x, mask):
+    out, on = DeviceArray(x.shape, x.dtype), DeviceArray(x.shape if mask else (0,), np.bool_)
+    relu_forward_kernel.launch(*threads_for(x.size), x, out, on)
+    return out, on
+
+
+@cuda_jit("b1 T1 T1")
+def relu_backprop_kernel(on, dout, dx):
+    """A thread a number."""
+    i = cuda.grid(1)
+    if i < len(dx):
+        dx[i] = dout[i] if on[i] else 0
+
+
+@cuda_jit("b1 T1 T1")
+def relu_deconvnet_kernel(on, dout, dx):
+    """A thread a number."""
+    i = cuda.grid(1)
+    if i < len(dx):
+        dx[i] = dout[i] if dout[i] > 0 else 0
+
+
+@cuda_jit("b1 T1 T1")
+def relu_guided_kernel(on, dout, dx):
+    """A thread a number."""
+    i = cuda.grid(1)
+    if i < len(dx):
+        dx[i] = dout[i] if on[i] and dout[i] > 0 else 0
+
+
 KERNELS = {
     "ref": {"forward": relu_forward_ref, "backprop": relu_backprop_ref,
             "deconvnet": relu_deconvnet_ref, "guided": relu_guided_ref},
     "cpu": {"forward": jit(relu_forward_cpu), "backprop": jit(relu_backprop_cpu),
             "deconvnet": jit(relu_deconvnet_cpu), "guided": jit(relu_guided_cpu)},
+    "cuda": {"forward": relu_forward_cuda, "backprop": each(relu_backprop_kernel, like=1),
+             "deconvnet": each(relu_deconvnet_kernel, like=1), "guided": each(relu_guided_kernel, like=1)},
 }
 
 

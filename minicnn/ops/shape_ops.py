@@ -3,13 +3,17 @@
     y = the same numbers at other places;   dL/dx = dL/dy put back to where its number came from
 
 An index may take a number twice (integer arrays): what comes back to it adds. Any shape and dtype. Data movement: the
-NumPy expression is the definition, on every backend. Names as torch's; getitem is x[index].
+NumPy expression is the definition and the CPU's kernel. On a GPU one kernel takes numbers from where they lie, another puts
+them there: number (i, j, ...) of an array lies at first + i steps[0] + j steps[1] + ... in the memory of another.
+Names as torch's; getitem is x[index].
 """
 import math
 
 import numpy as np
+from numba import cuda
 
 from ..backend import pick
+from ..device import DeviceArray, cuda_jit, gpu_function, small, threads_for, to_device, zeros
 from ..errors import ShapeError
 from ..tensor import Tensor
 from .op import Op, shape_of
@@ -44,11 +48,130 @@ def getitem_backward_cpu(dout, index, x_shape):
     return dx
 
 
+@gpu_function
+def _place(i, first, steps, sizes):
+    """Return where number i, in reading order, of an array of such sizes lies."""
+    at = first
+    for axis in range(len(sizes) - 1, -1, -1):
+        at += i % sizes[axis] * steps[axis]
+        i //= sizes[axis]
+    return at
+
+
+@cuda_jit("T1 n l1 l1 T1")
+def gather_kernel(x, first, steps, sizes, out):
+    """A thread a number of out, which it looks up in x."""
+    i = cuda.grid(1)
+    if i < len(out):
+        out[i] = x[_place(i, first, steps, sizes)]
+
+
+@cuda_jit("T1 n l1 l1 T1")
+def put_kernel(x, first, steps, sizes, out):
+    """A thread a number of x, which has its own place in out."""
+    i = cuda.grid(1)
+    if i < len(x):
+        out[_place(i, first, steps, sizes)] = x[i]
+
+
+@cuda_jit("T1 l1 T1")
+def take_kernel(x, places, out):
+    """A thread a number of out: x[places[i]]."""
+    i = cuda.grid(1)
+    if i < len(out):
+        out[i] = x[places[i]]
+
+
+@cuda_jit("T1 l1 l1 l1 T1")
+def add_at_kernel(x, places, starts, order, out):
+    """A thread a place of out, which adds up the numbers that belong there, in reading order: no race, the same sum each time."""
+    i = cuda.grid(1)
+    if i < len(places):
+        total = x[order[starts[i]]]
+        for k in range(starts[i] + 1, starts[i + 1]):
+            total += x[order[k]]
+        out[places[i]] = total
+
+
+def steps_of(shape):
+    """Return how far apart neighbours along each axis of a C-contiguous array lie."""
+    return tuple(math.prod(shape[axis + 1:]) for axis in range(len(shape)))
+
+
+def gathered(x, first, steps, sizes):
+    """Return the numbers of a DeviceArray that lie so, as an array of such sizes."""
+    out = DeviceArray(sizes, x.dtype)
+    gather_kernel.launch(*threads_for(out.size), x, first, small(*steps, 0), small(*sizes, 1), out)
+    return out
+
+
+def put(x, first, steps, out):
+    """Put the numbers of x where they lie so in `out`."""
+    put_kernel.launch(*threads_for(x.size), x, first, small(*steps, 0), small(*x.shape, 1), out)
+
+
+def expanded(x, shape):
+    """Return x stretched to a shape that it broadcasts to."""
+    if x.shape == tuple(shape):
+        return x
+    steps = [0 if n == 1 else step for n, step in zip(x.shape, steps_of(x.shape))]
+    return gathered(x, 0, (*[0] * (len(shape) - x.ndim), *steps), shape)
+
+
+def add_at(x, places, size):
+    """Return (size,) numbers: at each place the sum of the numbers of x that belong there; `places` a NumPy array like x."""
+    order = np.argsort(places, axis=None, kind="stable")
+    unique, starts = np.unique(places.reshape(-1)[order], return_index=True)
+    out = zeros((size,), x.dtype)
+    index = [to_device(array.astype(np.int64)) for array in (unique, np.append(starts, places.size), order)]
+    add_at_kernel.launch(*threads_for(len(unique)), x, *index, out)
+    return out
+
+
+def permute_forward_cuda(x, dims):
+    if tuple(dims) == tuple(range(x.ndim)):
+        return x                                            # nobody writes to it
+    steps = steps_of(x.shape)
+    return gathered(x, 0, [steps[d] for d in dims], [x.shape[d] for d in dims])
+
+
+def _where(index, shape):
+    """Return (first, steps, sizes) of x[index] for ints, slices, None and Ellipsis: NumPy says where its view begins."""
+    memory = np.lib.stride_tricks.as_strided(np.empty(1, np.int8), shape, steps_of(shape))     # never read
+    items = index if isinstance(index, tuple) else (index,)
+    view = memory[items if any(i is Ellipsis for i in items) else (*items, Ellipsis)]           # so it is no single number
+    return view.ctypes.data - memory.ctypes.data, view.strides, view.shape
+
+
+def _is_basic(index):
+    return not any(isinstance(i, np.ndarray) for i in (index if isinstance(index, tuple) else (index,)))
+
+
+def getitem_forward_cuda(x, index):
+    if _is_basic(index):
+        return gathered(x, *_where(index, x.shape))
+    places = np.arange(x.size).reshape(x.shape)[index]
+    out = DeviceArray(places.shape, x.dtype)
+    take_kernel.launch(*threads_for(out.size), x, to_device(places), out)
+    return out
+
+
+def getitem_backward_cuda(dout, index, x_shape):
+    if not _is_basic(index):
+        places = np.arange(math.prod(x_shape)).reshape(x_shape)[index]
+        return add_at(dout, places, math.prod(x_shape)).reshape(x_shape)
+    dx, (first, steps, _) = zeros(x_shape, dout.dtype), _where(index, x_shape)
+    put(dout, first, steps, dx)
+    return dx
+
+
 KERNELS = {
     "ref": {"reshape": reshape_forward_ref, "permute": permute_forward_ref,
             "getitem_forward": getitem_forward_ref, "getitem_backward": getitem_backward_ref},
     "cpu": {"reshape": reshape_forward_ref, "permute": permute_forward_ref,
             "getitem_forward": getitem_forward_ref, "getitem_backward": getitem_backward_cpu},
+    "cuda": {"reshape": reshape_forward_ref, "permute": permute_forward_cuda,
+             "getitem_forward": getitem_forward_cuda, "getitem_backward": getitem_backward_cuda},
 }
 
 

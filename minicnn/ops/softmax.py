@@ -11,8 +11,10 @@ from p, which also grows by making the other scores small (Simonyan et al. 2014)
 import math
 
 import numpy as np
+from numba import cuda
 
 from ..backend import pick
+from ..device import DeviceArray, cuda_jit, larger, threads_for
 from ..errors import ShapeError
 from .op import Op, shape_of
 
@@ -55,9 +57,47 @@ def softmax_backward_cpu(dout, p):
     return p * (dout - (p * dout).sum(axis=1, keepdims=True))
 
 
+@cuda_jit("T3 T3")
+def softmax_forward_kernel(x, out):
+    """A thread a line."""
+    line, (A, n, B) = cuda.grid(1), x.shape
+    if line < A * B:
+        a, b = line // B, line % B
+        top, total = x[a, 0, b], 0.0
+        for i in range(1, n):
+            top = larger(top, x[a, i, b])
+        for i in range(n):
+            out[a, i, b] = math.exp(x[a, i, b] - top)
+            total += out[a, i, b]
+        for i in range(n):
+            out[a, i, b] = out[a, i, b] / total
+
+
+@cuda_jit("T3 T3 T3")
+def softmax_backward_kernel(dout, p, dx):
+    """A thread a line."""
+    line, (A, n, B) = cuda.grid(1), p.shape
+    if line < A * B:
+        a, b, total = line // B, line % B, 0.0
+        for j in range(n):
+            total += p[a, j, b] * dout[a, j, b]
+        for i in range(n):
+            dx[a, i, b] = p[a, i, b] * (dout[a, i, b] - total)
+
+
+def line_by_line(kernel):
+    """Return the function that runs a kernel with a thread for each line (a, b) of arrays (A, n, B); the last one is made."""
+    def run(*args):
+        (A, _, B), out = args[0].shape, DeviceArray(args[0].shape, args[0].dtype)
+        kernel.launch(*threads_for(A * B), *args, out)
+        return out
+    return run
+
+
 KERNELS = {
     "ref": {"forward": softmax_forward_ref, "backward": softmax_backward_ref},
     "cpu": {"forward": softmax_forward_cpu, "backward": softmax_backward_cpu},
+    "cuda": {"forward": line_by_line(softmax_forward_kernel), "backward": line_by_line(softmax_backward_kernel)},
 }
 
 

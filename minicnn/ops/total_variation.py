@@ -14,10 +14,14 @@ Shapes: x (N, C, H, W), TV a number (no axes). float32 or float64; the sum runs 
 Slide "(+Total Variation regularization (maybe))". Source: Mahendran and Vedaldi 2014.
 """
 import numpy as np
+from numba import cuda, float64
 
 from ..backend import pick
+from ..device import DeviceArray, cuda_jit, each, gpu_function, threads_for
 from ..errors import ShapeError
+from .arithmetic import KERNELS as ARITHMETIC
 from .op import Op, check_ndim
+from .reductions import sum_forward_cuda
 
 GUARD = 1e-5
 
@@ -34,7 +38,7 @@ def total_variation_forward_ref(x, beta):
             total += v * GUARD ** (beta / 2 - 1)
         else:
             total += v ** (beta / 2)
-    return total
+    return np.float64(total)
 
 
 def total_variation_backward_ref(x, beta):
@@ -88,9 +92,57 @@ def total_variation_backward_cpu(x, beta):
     return dx
 
 
+@gpu_function
+def _slopes(x, n, c, i, j):
+    """Return r, d and v of a place."""
+    here = float64(x[n, c, i, j])
+    r = x[n, c, i, j + 1] - here if j + 1 < x.shape[3] else 0.0
+    d = x[n, c, i + 1, j] - here if i + 1 < x.shape[2] else 0.0
+    return r, d, r * r + d * d
+
+
+@gpu_function
+def _slope(v, beta):
+    """Return dv^(beta/2)/dr / r."""
+    return 2 * GUARD ** (beta / 2 - 1) if beta < 2 and v < GUARD else 2.0 if beta == 2 else beta * v ** (beta / 2 - 1)
+
+
+@cuda_jit("T4 d d1")
+def total_variation_forward_kernel(x, beta, terms):
+    """A thread a place: its term of the sum."""
+    at, (C, H, W) = cuda.grid(1), x.shape[1:]
+    if at < x.size:
+        v = _slopes(x, at // (C * H * W), at // (H * W) % C, at // W % H, at % W)[2]
+        terms[at] = v * GUARD ** (beta / 2 - 1) if beta < 2 and v < GUARD else v if beta == 2 else v ** (beta / 2)
+
+
+def total_variation_forward_cuda(x, beta):
+    terms = DeviceArray((1, x.size), np.float64)
+    total_variation_forward_kernel.launch(*threads_for(x.size), x, beta, terms)
+    return sum_forward_cuda(terms)
+
+
+@cuda_jit("T4 d T4")
+def total_variation_backward_kernel(x, beta, dx):
+    """A thread a pixel, which collects from its own slopes, those of its left and those of its upper neighbour."""
+    at, (C, H, W) = cuda.grid(1), x.shape[1:]
+    if at < x.size:
+        n, c, i, j = at // (C * H * W), at // (H * W) % C, at // W % H, at % W
+        r, d, v = _slopes(x, n, c, i, j)
+        total = -_slope(v, beta) * (r + d)
+        if j > 0:
+            r, d, v = _slopes(x, n, c, i, j - 1)
+            total += _slope(v, beta) * r
+        if i > 0:
+            r, d, v = _slopes(x, n, c, i - 1, j)
+            total += _slope(v, beta) * d
+        dx[n, c, i, j] = total
+
+
 KERNELS = {
     "ref": {"forward": total_variation_forward_ref, "backward": total_variation_backward_ref},
     "cpu": {"forward": total_variation_forward_cpu, "backward": total_variation_backward_cpu},
+    "cuda": {"forward": total_variation_forward_cuda, "backward": each(total_variation_backward_kernel)},
 }
 
 
@@ -98,11 +150,11 @@ class TotalVariation(Op):
     @staticmethod
     def forward(ctx, x, beta):
         ctx.x, ctx.beta = x, beta
-        return np.asarray(pick(KERNELS)["forward"](x, beta), x.dtype)
+        return pick(KERNELS)["forward"](x, beta).astype(x.dtype).reshape(())
 
     @staticmethod
     def backward(ctx, dout):
-        return (dout * pick(KERNELS)["backward"](ctx.x, ctx.beta),)
+        return (pick(ARITHMETIC)["mul_forward"](dout, pick(KERNELS)["backward"](ctx.x, ctx.beta)),)
 
 
 def total_variation(x, beta=2.0):

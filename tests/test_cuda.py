@@ -1,0 +1,244 @@
+"""The rung "cuda": on a GPU where there is one, else on Numba's simulator: NUMBA_ENABLE_CUDASIM=1 python -m pytest -m cuda
+
+The simulator runs one thread after the other in Python, so there the rows of op_cases.py that take too long are left out, and
+all rows run in float64, where an error of a formula shows. What a GPU adds (real sizes, the networks) runs on one only.
+test_cuda_simulator.py runs this file on the simulator, in a process of its own, as part of the suite.
+"""
+import math
+
+import numpy as np
+import pytest
+
+import minicnn
+from minicnn import Tensor, device, ops
+from minicnn.device import DeviceArray, to_device, to_host
+from minicnn.errors import BackendError
+from minicnn.ops import gemm_cuda
+from op_cases import CASES
+from test_nets import input_shape
+from test_ops import assert_close, run
+
+
+def can_run():
+    try:
+        device.check_gpu()
+        return True
+    except BackendError:
+        return False
+
+
+pytestmark = [pytest.mark.cuda, pytest.mark.skipif(not can_run(), reason="no GPU, and NUMBA_ENABLE_CUDASIM is not set")]
+MOST_WORK = 6_000 if device.SIMULATED else math.inf
+DTYPES = [np.float64] if device.SIMULATED else [np.float32, np.float64]
+PRODUCTS = ("conv2d", "conv_transpose2d", "matmul", "linear", "gram_matrix")
+
+
+def work(case):
+    """Return about how many products a row takes, of those ops that are products, else how many numbers it has."""
+    arrays = [a for a in case.arrays() if a is not None]
+    if case.op not in PRODUCTS or any(a.size == 0 for a in arrays):
+        return sum(a.size for a in arrays)
+    return case.run(ops, *case.arrays()).size * arrays[-2 if arrays[-1].ndim == 1 else -1].size // len(arrays[-1])
+
+
+def close_to_cpu(case, dtype):
+    arrays = case.arrays(dtype)
+    expected, expected_grads = run(case, arrays)
+    with minicnn.use("cuda"):
+        out, grads = run(case, arrays)
+    assert out.dtype == dtype
+    tolerance = 2e-5 if dtype == np.float32 else 1e-9
+    assert_close(out, expected, tolerance, "output")
+    for i, (grad, expected_grad) in enumerate(zip(grads, expected_grads)):
+        if expected_grad is not None:
+            assert grad.dtype == dtype
+            assert_close(grad, expected_grad, 2.5 * tolerance, f"gradient of input {i}")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("case", [c for c in CASES if work(c) <= MOST_WORK] if can_run() else [], ids=lambda c: c.id)
+def test_cuda_agrees_with_the_cpu(case, dtype):
+    close_to_cpu(case, dtype)
+
+
+@pytest.mark.parametrize("which", ["direct", "im2col", "winograd"])
+@pytest.mark.parametrize("case", [c for c in CASES if c.op == "conv2d" and (not device.SIMULATED or c.label == "3x3")],
+                         ids=lambda c: c.id)
+def test_every_algorithm_is_the_same_convolution(case, which, monkeypatch):
+    monkeypatch.setenv("MINICNN_CONV", which)
+    for dtype in DTYPES:
+        close_to_cpu(case, dtype)
+
+
+def test_float32_stays_exact_float32():
+    """A product of numbers of 12 bits: exact in float32, off in TF32, which keeps 10 bits of each."""
+    numbers = np.arange(2049, 2049 + 12, dtype=np.float32)
+    with minicnn.use("cuda"):
+        product = ops.matmul(numbers.reshape(4, 3), numbers[:6].reshape(3, 2) * 0 + 1).data
+    assert np.array_equal(product[:, 0], numbers.reshape(4, 3).sum(axis=1))
+
+
+# --- the ladder of the matrix product -----------------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def matrices():
+    rng, scale = np.random.RandomState(0), 1 if device.SIMULATED else 40
+    return rng.standard_normal((9 * scale, 7 * scale)), rng.standard_normal((7 * scale, 6 * scale + 1))
+
+
+@pytest.mark.parametrize("kernel", [gemm_cuda.matmul_naive_kernel, gemm_cuda.matmul_tiled_kernel], ids=lambda k: k.__name__)
+def test_the_lower_rungs(kernel, matrices):
+    a, b = matrices
+    c, tile = DeviceArray((len(a), b.shape[1]), a.dtype), gemm_cuda.TILE
+    kernel.launch((-(-b.shape[1] // tile), -(-len(a) // tile)), (tile, tile), to_device(a), to_device(b), c)
+    assert_close(to_host(c), a @ b, 1e-13, "product")
+
+
+@pytest.mark.parametrize("a_turned", [False, True])
+@pytest.mark.parametrize("b_turned", [False, True])
+@pytest.mark.parametrize("c_turned", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_highest_rung_takes_matrices_as_they_lie(matrices, a_turned, b_turned, c_turned, dtype):
+    (a, b), bias = (m.astype(dtype) for m in matrices), np.arange(len(matrices[0]), dtype=dtype)
+    given = [to_device(np.ascontiguousarray(m.T if turned else m)[None]) for m, turned in ((a, a_turned), (b, b_turned))]
+    c = to_host(gemm_cuda.matmul_cuda(*given, a_turned, b_turned, to_device(bias), c_turned))[0]
+    assert_close(c.T if c_turned else c, a @ b + bias[:, None], 1e-5 if dtype == np.float32 else 1e-13, "product")
+
+
+def test_long_sums_are_cut_in_parts(monkeypatch):
+    monkeypatch.setattr(gemm_cuda, "SPAN", 6)
+    monkeypatch.setattr(gemm_cuda, "processors", lambda: 2)
+    rng = np.random.RandomState(1)
+    a, b = rng.standard_normal((2, 3, 40)), rng.standard_normal((2, 40, 5))
+    axes = (((3, 40),), ((3, 5),)), (((5, 1),), ((5, 1),)), (((40, 1),), ((40, 5),))
+    tables = [gemm_cuda.table(*pair) for pair in axes]
+    c = gemm_cuda.long_product(to_device(a), to_device(b), (2, 3, 5), tables, 2, (120, 200))
+    assert_close(to_host(c), a @ b, 1e-13, "product")
+
+
+# --- arrays that stay there ---------------------------------------------------------------------------------------------
+@pytest.fixture
+def copies(monkeypatch):
+    """Count what is copied between the two memories."""
+    counted = {"to": 0, "from": 0}
+    kind = type(device.cuda.device_array(1, np.uint8))
+    for way, name in (("to", "copy_to_device"), ("from", "copy_to_host")):
+        def copy(self, *args, way=way, original=getattr(kind, name), **kwargs):
+            counted[way] += 1
+            return original(self, *args, **kwargs)
+        monkeypatch.setattr(kind, name, copy)
+    return counted
+
+
+def test_arrays_stay_on_the_gpu_through_a_whole_forward_and_backward_pass(copies):
+    rng = np.random.RandomState(0)
+    frozen = [minicnn.ops.frozen.freeze(rng.standard_normal(shape).astype(np.float32)) for shape in ((3, 2, 3, 3), (3,), (2, 12))]
+    x = rng.standard_normal((1, 2, 4, 4)).astype(np.float32)
+
+    def loss():
+        inner = ops.max_pool2d(ops.relu(ops.conv2d(image, frozen[0], frozen[1], padding=1)), 2)
+        scores = ops.linear(ops.flatten(ops.pad(inner, 1, mode="reflect")[:, :, 1:3, 1:3]), frozen[2])
+        return (ops.softmax(scores, 1) * scores).sum()
+    image = Tensor(x, requires_grad=True)
+    loss().backward()
+    expected = image.grad
+    with minicnn.use("cuda"):
+        for attempt in range(2):
+            image = Tensor(x, requires_grad=True)
+            copies.update(to=0, **{"from": 0})
+            out = loss()
+            out.backward()
+            assert copies["from"] == 0
+        assert copies["to"] == 2            # the picture and the seed; weights and tables are there since the first time
+    assert_close(image.grad, expected, 2e-5, "gradient")
+    assert copies["from"] == 1
+
+
+def test_a_second_pass_adds_and_grad_can_be_set():
+    with minicnn.use("cuda"):
+        x = Tensor(np.ones(3), requires_grad=True)
+        y = (x * 2).sum()
+        y.backward()
+        y.backward()
+        assert np.array_equal(x.grad, [4, 4, 4])
+        y.backward()
+        assert np.array_equal(x.grad, [6, 6, 6])
+        x.grad = None
+        y.backward()
+        assert np.array_equal(x.grad, [2, 2, 2])
+
+
+def test_memory_is_used_again():
+    first = DeviceArray((1000,), np.float32)
+    buffer = first._memory.buffer
+    view = first.reshape(10, 100)
+    del first
+    assert DeviceArray((1000,), np.float32)._memory.buffer is not buffer        # the view still uses it
+    del view
+    second = DeviceArray((20, 50), np.float32)
+    assert second._memory.buffer is buffer
+    device.release_memory()
+    assert device._unused == {}
+
+
+def test_full_memory_is_said_and_kept_memory_given_back_first(monkeypatch):
+    class Full(Exception):
+        code = 2
+    asked = []
+
+    def device_array(size, dtype):
+        asked.append((size, sum(map(len, device._unused.values()))))
+        raise Full
+    DeviceArray((77,), np.float32)
+    monkeypatch.setattr(device.cuda, "device_array", device_array)
+    context = type("Context", (), {"get_memory_info": lambda self: (5e6, 8e9)})
+    monkeypatch.setattr(device.cuda, "current_context", context)
+    with pytest.raises(BackendError, match=r"memory is full: asked for 40\d\.\d MB more, 5\.0 of 8,000\.0 MB are free; take"):
+        DeviceArray((10_000, 10_000), np.float32)
+    assert len(asked) == 2 and asked[0][1] > 0 and asked[1][1] == 0
+
+
+def test_too_many_numbers_are_refused():
+    with pytest.raises(BackendError, match=r"\(2, 1073741824\) has more than 2,147,483,648 numbers; take smaller"):
+        DeviceArray((2, 2 ** 30), np.float32)
+
+
+def test_arrays_of_both_memories_are_not_mixed():
+    with minicnn.use("cuda"):
+        x = Tensor(np.ones((2, 3)), requires_grad=True)
+        y = ops.relu(x)
+    with pytest.raises(BackendError, match=r"Exp: an input of shape \(2, 3\) is on the GPU and the backend in use is 'cpu'; "):
+        ops.exp(y)
+    with pytest.raises(BackendError, match="the forward pass ran on the GPU and the backend in use is 'cpu'"):
+        y.backward(np.ones((2, 3)))
+    z = ops.relu(x)
+    with minicnn.use("cuda"), pytest.raises(BackendError, match="ran on the CPU and the backend in use is 'cuda'; run both"):
+        z.backward(np.ones((2, 3)))
+    with pytest.raises(BackendError, match=r"shape \(2, 3\) on the GPU was given to NumPy; copy it first: minicnn.device"):
+        np.asarray(y.array)
+    with pytest.raises(BackendError, match="relu_backprop_kernel: a ndarray in the computer's memory was given where an"):
+        ops.relu.__globals__["relu_backprop_kernel"].launch(1, 1, np.ones(1, bool), np.ones(1), np.ones(1))
+    with pytest.raises(BackendError, match="arrays of float64 and float32 were given"):
+        device.add_kernel.each(to_device(np.ones(2)), to_device(np.ones(2, np.float32)), to_device(np.ones(2)))
+    with pytest.raises(ValueError, match="read-only"):
+        y.data[0] = 1
+    assert np.array_equal(np.asarray(y), np.ones((2, 3)))
+
+
+# --- networks -----------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("name", ["softmax_mnist"] if device.SIMULATED else list(minicnn.nets.NAMES))
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_networks_agree_with_the_cpu(name, dtype):
+    """Scores in both types; the gradient in float64 strictly: in float32 a ReLU near 0 may go either way."""
+    net = minicnn.build(name, rng=0).astype(dtype)
+    rng = np.random.RandomState(0)
+    x = rng.standard_normal(input_shape(net)).astype(dtype)
+    results, seed = [], None
+    for backend in ("cpu", "cuda"):
+        image = Tensor(x, requires_grad=True)
+        with minicnn.use(backend):
+            out = net(image)
+            seed = rng.standard_normal(out.shape) if seed is None else seed
+            out.backward(seed)
+        results.append((out.data, image.grad))
+    assert_close(results[1][0], results[0][0], 1e-4 if dtype == np.float32 else 1e-10, "scores")
+    assert_close(results[1][1], results[0][1], 0.05 if dtype == np.float32 else 1e-9, "gradient")
