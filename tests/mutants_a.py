@@ -41,12 +41,13 @@ MUTANTS = [
     (NORM, "normalize_backward_cpu", " - constant", "", "term of the mean missing"),
     (NORM, "normalize_backward_cpu", "(x[a, s, k, p] - mean[s]) * slope", "slope", "factor xhat forgotten"),
     (NORM, "normalize_backward_cpu", "stretch[s] * scale * scale", "stretch[s] * scale", "xhat not divided by sigma"),
-    (NORM, "normalize_backward", "np.zeros((2, S)) if ctx.constant else", "",
+    (NORM, "normalize_backward", "filled(0, (2, S), np.float64) if ctx.constant else", "",
      "running statistics differentiated as if x changed them"),
-    (NORM, "normalize_backward", "(w * sums)", "sums", "weight forgotten in the means"),
-    (NORM, "normalize_backward", "/ (A * K * P)", "", "sums for means"),
+    (NORM, "normalize_means_ref", "(w * sums)", "sums", "weight forgotten in the means"),
+    (NORM, "normalize_means_ref", "/ count", "", "sums for means"),
+    (NORM, "normalize_backward", "A * K * P", "K * P", "mean over an image alone"),
     (NORM, "normalize_backward", "dbias, dweight =", "dweight, dbias =", "weight's and bias's gradients exchanged"),
-    (NORM, "normalize_backward", ".sum(axis=1)", "[:, 0]", "the first image's gradient alone"),
+    (NORM, "normalize_affine_ref", ".sum(axis=1)", "[:, 0]", "the first image's gradient alone"),
     (NORM, "normalize_forward", "(sets, mean, var, eps, weight)", "(sets, mean, var, eps, np.ones_like(weight))",
      "weight forgotten on the way back"),
 
@@ -63,7 +64,8 @@ MUTANTS = [
     (LAYER, "LayerNorm.forward", "first = x.ndim - last", "first = 1", "all axes but the first, whatever was asked"),
     (LAYER, "LayerNorm.forward", "(1, math.prod(x.shape[:first]), 1, math.prod(x.shape[first:]))",
      "(math.prod(x.shape[:first]), math.prod(x.shape[first:]), 1, 1)", "a set per place over the batch"),
-    (LAYER, "LayerNorm.backward", "dout * ctx.weight", "dout", "weight forgotten on the way back"),
+    (LAYER, "LayerNorm.backward", "multiply(dout, ctx.weight)", "dout", "weight forgotten on the way back"),
+    (LAYER, "LayerNorm.backward", "multiply(dout, ctx.xhat)", "dout", "weight's gradient without xhat"),
     (LAYER, "LayerNorm.backward", "dx, dweight, dbias", "dx, dbias, dweight", "weight's and bias's gradients exchanged"),
 
     # --- local response normalisation ---
@@ -113,7 +115,7 @@ MUTANTS = [
     (CROSS, "cross_entropy_forward_cpu", "return losses, p / total", "return losses, p", "probabilities not normalised"),
     (CROSS, "cross_entropy_backward_cpu", "-= 1", "= 1", "set for subtract"),
     (CROSS, "cross_entropy_backward_cpu", " * dlosses[:, None]", "", "what the loss counts forgotten"),
-    (CROSS, "CrossEntropy.forward", 'losses.mean() if reduction == "mean"', 'losses.sum() if reduction == "mean"',
+    (CROSS, "CrossEntropy.forward", 'total / len(losses) if reduction == "mean"', 'total if reduction == "mean"',
      "sum for mean"),
     (CROSS, "CrossEntropy.backward", "dout / N if", "dout if", "mean not divided by N on the way back"),
 

@@ -65,8 +65,9 @@ def ops_modules(module_name):
 
 
 def rows_of(module_name):
-    """Return the rows of the ops that stand in a module or take functions from it."""
-    return [c for c in CASES if inspect.getmodule(getattr(ops, c.op)) in ops_modules(module_name)]
+    """Return the rows of the ops that stand in a module, and then of those that take functions from it."""
+    rows = [c for c in CASES if inspect.getmodule(getattr(ops, c.op)) in ops_modules(module_name)]
+    return sorted(rows, key=lambda c: getattr(ops, c.op).__module__ != module_name)
 
 
 def agrees(case, goldens):
