@@ -12,7 +12,13 @@ import pytest
 import minicnn
 from minicnn import Tensor, device, ops
 from minicnn.device import DeviceArray, to_device, to_host
+from minicnn.embed import forces_cuda, tsne
+from minicnn.embed.affinities import sparse_affinities
+from minicnn.embed.barnes_hut import LEAF, repulsion_ref
+from minicnn.embed.quadtree import QuadTree
+from minicnn.embed.tsne import student_ref, tsne_steps
 from minicnn.errors import BackendError
+from minicnn.loop import last, take
 from minicnn.ops import gemm_cuda
 from op_cases import CASES
 from test_nets import input_shape
@@ -242,3 +248,68 @@ def test_networks_agree_with_the_cpu(name, dtype):
         results.append((out.data, image.grad))
     assert_close(results[1][0], results[0][0], 1e-4 if dtype == np.float32 else 1e-10, "scores")
     assert_close(results[1][1], results[0][1], 0.05 if dtype == np.float32 else 1e-9, "gradient")
+
+
+# --- t-SNE --------------------------------------------------------------------------------------------------------------
+COUNT = 23 if device.SIMULATED else 3000
+
+
+def some_map(C, dtype=np.float64):
+    return (np.random.RandomState(0).standard_normal((COUNT, C)) * 3).astype(dtype)
+
+
+@pytest.mark.parametrize("C", [1, 2, 3])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_exact_repulsion_of_tsne(C, dtype, monkeypatch):
+    monkeypatch.setattr(forces_cuda, "processors", lambda: 10_000)                  # so that the sums are cut in parts
+    Y = some_map(C, dtype)
+    w = student_ref(Y.astype(float))
+    out = np.empty_like(Y)
+    Z = forces_cuda.exact_repulsion_cuda(Y, out)
+    assert_close(out, np.einsum("ij,ijc->ic", w ** 2, Y[:, None] - Y[None].astype(float)), 1e-5 if dtype == np.float32 else 1e-13,
+                 "repulsion")
+    assert abs(Z / w.sum() - 1) < (1e-6 if dtype == np.float32 else 1e-13)
+
+
+@pytest.mark.parametrize("theta", [0.0, 0.5, 1.2])
+def test_barnes_hut_repulsion_of_tsne(theta):
+    """The same cells as by the definition, point by point."""
+    Y, out = some_map(2), np.empty((COUNT, 2))
+    Z = forces_cuda.barnes_hut_repulsion_cuda(Y, theta, out)
+    expected, expected_Z = repulsion_ref(QuadTree(Y, leaf_size=LEAF), theta)
+    assert_close(out, expected, 1e-12, "repulsion")
+    assert abs(Z / expected_Z - 1) < 1e-12
+    if theta == 1.2 and not device.SIMULATED:
+        assert abs(Z / student_ref(Y).sum() - 1) > 1e-6         # far cells were taken as they are
+
+
+def test_a_walk_skips_what_is_inside_a_cell():
+    tree = QuadTree(some_map(2), leaf_size=2)
+    rows, skip = forces_cuda.walk_through(tree)
+    for place, row in enumerate(rows):
+        inside = {int(c) for c in tree.child[row] if c >= 0}
+        todo = list(inside)
+        while todo:
+            more = [int(c) for c in tree.child[todo.pop()] if c >= 0]
+            inside.update(more)
+            todo += more
+        assert set(rows[place + 1:skip[place]]) == inside
+
+
+@pytest.mark.parametrize("method", ["exact", "barnes_hut"])
+def test_tsne_moves_its_points_as_on_the_cpu(method):
+    X = np.random.RandomState(1).standard_normal((COUNT, 4))
+    P = sparse_affinities(X, perplexity=5)
+    maps = []
+    for backend in ("cpu", "cuda"):
+        with minicnn.use(backend):
+            steps = tsne_steps(P, some_map(2) * 1e-2, method=method, theta=0.0, dtype=np.float64, early_exaggeration=4)
+            maps.append(last(take(3, steps)).embedding)
+    assert np.abs(maps[0]).max() > 0.02 and np.allclose(maps[0], maps[1], rtol=1e-9)
+    assert not np.allclose(maps[0], some_map(2) * 1e-2)
+
+
+def test_which_method_a_gpu_takes():
+    with minicnn.use("cuda"):
+        assert [tsne.method_for(*given) for given in (("auto", (2_000, 2)), ("auto", (200_000, 2)), ("fft", (2_000, 2)),
+                                                      ("barnes_hut", (20, 2)))] == ["exact", "barnes_hut", "fft", "barnes_hut"]

@@ -16,7 +16,8 @@ ROWS = [["errors", "jit", "files", "simd", "checks", "device", "simulator"],
         ["visualize", "art", "fool"], ["minicnn"], ["tools", "lectures"]]
 LEVEL = {room: level for level, row in enumerate(ROWS) for room in row}
 ONLY = {"errors": set(), "jit": set(), "files": set(), "images": {"errors", "jit", "files"},
-        "loop": {"errors", "jit", "files", "checks"}, "embed": {"errors", "jit", "files", "simd", "loop", "checks"}}
+        "loop": {"errors", "jit", "files", "checks"},
+        "embed": {"errors", "jit", "files", "simd", "loop", "checks", "device", "backend"}}
 
 
 def module_of(path):

@@ -25,6 +25,7 @@ import numba
 import numpy as np
 import scipy.sparse
 
+from ..backend import current
 from ..checks import number, one_of, whole_number
 from ..errors import SettingError
 from ..jit import jit
@@ -32,6 +33,7 @@ from .affinities import as_affinities, reordered
 from .barnes_hut import attraction_cpu, barnes_hut_repulsion
 from .checks import as_points, as_start, momenta, rate
 from .descent import Descent, MapState, norm
+from .forces_cuda import EXACT, Forces, barnes_hut_repulsion_cuda, exact_repulsion_cuda
 from .interpolation import GridRepulsion
 from .quadtree import morton_order, square_around
 from .sums import ordered_sum, vector_sum
@@ -40,6 +42,7 @@ METHODS = ("auto", "barnes_hut", "fft", "exact")
 # The grid's work grows with the side of the map, squared, that of Barnes-Hut with N. So the grid is taken in steps in which the
 # side is less than so many sqrt(N): with "auto" as long as it is faster, with "fft" but for a map of a few points far out.
 GRID = {"auto": 1.3, "fft": 6.0, "barnes_hut": 0.0}
+FEW = 50_000            # of which a GPU takes all pairs sooner than the CPU builds a tree
 
 
 # --- the definition ---------------------------------------------------------------------------------------------------
@@ -87,11 +90,19 @@ class Gradient:
         self.P, self.p, self.theta, self.method = P, P.data.astype(dtype), theta, method_for(method, shape)
         self.attraction, self.repulsion = np.empty(shape, dtype), np.empty(shape, dtype)
         self.grid = GridRepulsion()
+        self.gpu = Forces(P, dtype) if current() == "cuda" else None
 
     def __call__(self, Y, exaggeration=1.0):
         """Return 4 (exaggeration attraction - repulsion / Z), see barnes_hut.py."""
-        attraction_cpu(self.P.indptr, self.P.indices, self.p, Y, Y, self.attraction)
-        if self.method == "exact":
+        if self.gpu:
+            self.gpu.attraction(Y, self.attraction)
+        else:
+            attraction_cpu(self.P.indptr, self.P.indices, self.p, Y, Y, self.attraction)
+        if self.method == "exact" and self.gpu and (Y.shape[1],) in EXACT:
+            Z = exact_repulsion_cuda(Y, self.repulsion)
+        elif self.method == "barnes_hut" and self.gpu:
+            Z = barnes_hut_repulsion_cuda(Y, self.theta, self.repulsion)
+        elif self.method == "exact":
             _, Z = exact_repulsion(Y, self.repulsion)
         elif square_around(Y)[2] < GRID[self.method] * np.sqrt(len(Y)):
             _, Z = self.grid(Y, self.repulsion)
@@ -105,13 +116,16 @@ class Gradient:
 def method_for(method, shape):
     """Return the method for a map of that shape: "auto" and "fft" are "exact" below 1,000 points, and "auto" off the plane.
 
-    That is as fast, and so few points lie too thinly on a grid for its accuracy. Raises SettingError, UnknownNameError.
+    That is as fast, and so few points lie too thinly on a grid for its accuracy. On a GPU "auto" is "exact" up to FEW points,
+    and then "barnes_hut"; the grid of "fft" is the CPU's. Raises SettingError, UnknownNameError.
     """
     one_of("method", method, METHODS)
     if shape[1] != 2 and method in ("barnes_hut", "fft"):
         raise SettingError(f"method {method!r} makes maps of 2 components, not of {shape[1]}; take method=\"exact\"")
     if shape[1] != 2 or (shape[0] < 1000 and method != "barnes_hut"):
         return "exact"
+    if method == "auto" and current() == "cuda":
+        return "exact" if shape[0] <= FEW else "barnes_hut"
     return method
 
 
@@ -200,8 +214,8 @@ def tsne_steps(P, start, *, method="auto", theta=0.5, early_exaggeration=12.0, e
     fall together: 4 is better there).
     learning_rate: "auto" is N / 4 over the exaggeration of the moment, at least 50 (N over it: A. Belkina et al., Nature
     Communications 10, 2019, whose gradient has no 4; "of the moment": openTSNE; 50: scikit-learn). momentum: at first, and from
-    step `switch_iter` on (default: the end of the exaggeration). dtype: default float32, float64 for "exact". Points are kept
-    along the Morton curve inside, so that what is near in the map is near in memory. Raises ShapeError, SettingError,
+    step `switch_iter` on (default: the end of the exaggeration). dtype: default float32, on the CPU float64 for "exact". Points
+    are kept along the Morton curve inside, so that what is near in the map is near in memory. Raises ShapeError, SettingError,
     UnknownNameError; MinicnnError where the map flies apart. Slide "More on t-SNE". Source: see above.
     """
     start = as_start("tsne_steps", start)
@@ -211,7 +225,7 @@ def tsne_steps(P, start, *, method="auto", theta=0.5, early_exaggeration=12.0, e
     exaggeration_iter = whole_number("tsne_steps", "exaggeration_iter", exaggeration_iter, 0)
     learning_rate, (first, later) = rate("tsne_steps", learning_rate), momenta("tsne_steps", momentum)
     if dtype is None:
-        dtype = np.float64 if method == "exact" else np.float32
+        dtype = np.float64 if method == "exact" and current() != "cuda" else np.float32
     if dtype not in (np.float32, np.float64, float):
         raise SettingError(f"tsne_steps: dtype is {dtype!r}, expected numpy.float32 or numpy.float64")
     switch_iter = exaggeration_iter if switch_iter is None else whole_number("tsne_steps", "switch_iter", switch_iter, 0)
