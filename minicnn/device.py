@@ -43,8 +43,8 @@ def check_gpu():
     try:
         found = len(cuda.list_devices())
     except Exception as error:              # whatever Numba meets: no driver, one that is too old, a GPU that hangs
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise BackendError(f"backend 'cuda': Numba finds no working CUDA driver ({reason[0][:150]}); {hint}") from None
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise BackendError(f"backend 'cuda': Numba finds no working CUDA driver ({reason[:100]}); {hint}") from None
     if not found:
         raise BackendError(f"backend 'cuda': this computer has a CUDA driver but no GPU; {hint}")
 

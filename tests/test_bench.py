@@ -68,7 +68,8 @@ def test_an_unknown_suite_is_refused():
 
 @pytest.mark.parametrize("arguments, says", [
     (["--json", "no/such/folder/a.json"], "is no place for a file"), (["--json", "tests"], "is no place for a file"),
-    (["lenet", "--threads", "0"], "none of ops")])
+    (["lenet", "--threads", "0"], "none of ops"), (["product"], "product does not run with --backend cpu; on a GPU run nets"),
+    (["ops", "--backend", "cuda"], "ops does not run with --backend cuda; on a GPU run nets, style, tsne, product")])
 def test_wrong_arguments_are_refused_before_anything_is_measured(arguments, says, capsys):
     with pytest.raises(SystemExit):
         bench.parsed(arguments)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import minicnn
-from minicnn import Tensor, device, ops
+from minicnn import Tensor, device, images, nn, ops, optim
 from minicnn.device import DeviceArray, to_device, to_host
 from minicnn.embed import forces_cuda, tsne
 from minicnn.embed.affinities import sparse_affinities
@@ -20,9 +20,11 @@ from minicnn.embed.tsne import student_ref, tsne_steps
 from minicnn.errors import BackendError
 from minicnn.loop import last, take
 from minicnn.ops import gemm_cuda
+from minicnn.visualize.inversion import inversion_steps
 from op_cases import CASES
 from test_nets import input_shape
 from test_ops import assert_close, run
+from tools.bench import gpu as bench_gpu
 
 
 def can_run():
@@ -108,6 +110,12 @@ def test_the_highest_rung_takes_matrices_as_they_lie(matrices, a_turned, b_turne
     given = [to_device(np.ascontiguousarray(m.T if turned else m)[None]) for m, turned in ((a, a_turned), (b, b_turned))]
     c = to_host(gemm_cuda.matmul_cuda(*given, a_turned, b_turned, to_device(bias), c_turned))[0]
     assert_close(c.T if c_turned else c, a @ b + bias[:, None], 1e-5 if dtype == np.float32 else 1e-13, "product")
+
+
+def test_the_ladder_that_is_measured(matrices):
+    a = matrices[1][:5, :5]
+    for name, product in bench_gpu.rungs(to_device(a), to_device(a)).items():
+        assert_close(to_host(product()).reshape(5, 5), a @ a, 1e-13, name)
 
 
 def test_long_sums_are_cut_in_parts(monkeypatch):
@@ -313,3 +321,58 @@ def test_which_method_a_gpu_takes():
     with minicnn.use("cuda"):
         assert [tsne.method_for(*given) for given in (("auto", (2_000, 2)), ("auto", (200_000, 2)), ("fft", (2_000, 2)),
                                                       ("barnes_hut", (20, 2)))] == ["exact", "barnes_hut", "fft", "barnes_hut"]
+
+
+# --- networks that are used ---------------------------------------------------------------------------------------------
+def small_network(dtype=np.float64):
+    net = nn.Network("small", images.Preprocessing(size=6, resize=6))
+    for name, layer in [("conv1", nn.Conv2d(3, 4, 3, padding=1)), ("norm1", nn.BatchNorm2d(4)), ("relu1", nn.ReLU()),
+                        ("pool1", nn.MaxPool2d(2)), ("flatten", nn.Flatten()), ("drop1", nn.Dropout(0.5)),
+                        ("fc", nn.Linear(36, 3))]:
+        net.add(name, layer)
+    return net.initialise(0).astype(dtype)
+
+
+def test_training_makes_the_same_weights():
+    x, labels, trained = np.random.RandomState(0).standard_normal((2, 3, 6, 6)), np.array([2, 0]), []
+    for backend in ("cpu", "cuda"):
+        net = small_network()
+        with minicnn.use(backend):
+            optimizer = optim.SGD(net.train(rng=0).parameters(), lr=0.1, momentum=0.9)
+            for _ in range(2):
+                for parameter in net.parameters().values():
+                    parameter.grad = None
+                ops.cross_entropy(net(x), labels).backward(retain_graph=False)
+                optimizer.step()
+        trained.append({**{name: p.data for name, p in net.parameters().items()}, **net.buffers()})
+    before = small_network().parameters()
+    assert not np.allclose(trained[0]["conv1/weight"], before["conv1/weight"].data)
+    for name, expected in trained[0].items():
+        assert_close(np.asarray(trained[1][name], float), np.asarray(expected, float), 1e-9, name)
+
+
+@pytest.mark.parametrize("rule", minicnn.tape.RELU_RULES)
+def test_pictures_of_a_neuron(rule):
+    net, x, found = small_network(), np.random.RandomState(0).standard_normal((1, 3, 6, 6)), []
+    for backend in ("cpu", "cuda"):
+        with minicnn.use(backend):
+            image = Tensor(x, requires_grad=True)
+            activations = net.activations(image, upto="pool1")
+            seed = np.zeros(activations["pool1"].shape)
+            seed[0, 1] = -1, 2, 0.5
+            with minicnn.relu_rule(rule):
+                activations["pool1"].backward(seed)
+            found.append((activations["relu1"].data, image.grad))
+    assert_close(found[1][0], found[0][0], 1e-10, "activations")
+    assert_close(found[1][1], found[0][1], 1e-9, "picture")
+
+
+def test_a_technique_of_many_steps():
+    """Inversion: the network's answers, total variation, and steps that NumPy takes."""
+    net, found = small_network(), []
+    code = net.activations(np.random.RandomState(0).standard_normal((1, 3, 6, 6)), upto="relu1")["relu1"].data
+    for backend in ("cpu", "cuda"):
+        with minicnn.use(backend):
+            found.append(last(take(2, inversion_steps(net, code, "relu1", rng=0))))
+    assert found[0].error != found[1].error or np.array_equal(found[0].images, found[1].images)
+    assert abs(found[1].error / found[0].error - 1) < 1e-6

@@ -91,7 +91,7 @@ def test_no_driver_and_no_gpu_are_said(monkeypatch):
     def no_driver():
         raise OSError("libcuda.so was not found\nand more")
     monkeypatch.setattr(device.cuda, "list_devices", no_driver)
-    with pytest.raises(BackendError, match=r"no working CUDA driver \(libcuda.so was not found\); choose backend 'cpu', or"):
+    with pytest.raises(BackendError, match=r"no working CUDA driver \(libcuda.so was not found and more\); choose backend 'cpu'"):
         minicnn.use("cuda")
     monkeypatch.setattr(device.cuda, "list_devices", lambda: [])
     with pytest.raises(BackendError, match="this computer has a CUDA driver but no GPU; choose backend 'cpu'"):

@@ -1,4 +1,4 @@
-"""python -m tools.bench [ops] [nets] [train] [style] [memory] [startup] [tsne] [fool] [--peers] [--json FILE]
+"""python -m tools.bench [ops] [nets] [train] [style] [memory] [startup] [tsne] [fool] [product] [--peers] [--json FILE]
 
 Each contender has a process of its own, so that no one's threads or memory are in another's way. For each case all of them
 get the same input and weights; their outputs must agree; then they run in turn, round after round, and the medians count.
@@ -18,13 +18,15 @@ from pathlib import Path
 
 import numpy as np
 
+from minicnn.device import check_gpu
 from minicnn.errors import MinicnnError
 from minicnn.files import replacing
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PEERS = {"PyTorch": ("torch",), "ONNX Runtime": ("onnxruntime", "onnx")}
 STARTUP = "SqueezeNet's first scores, import included"
-SUITES = ("ops", "nets", "train", "style", "memory", "startup", "tsne", "fool")
+SUITES = ("ops", "nets", "train", "style", "memory", "startup", "tsne", "fool", "product")
+LONG, ON_GPU = ("tsne", "fool", "product"), ("nets", "style", "tsne", "product")
 SCORES, GRADIENTS = 1e-4, 1e-2      # largest error of scores by their largest; error of a gradient by its length: see `_agree`
 
 
@@ -131,12 +133,18 @@ def startup(threads):
 
 def records(arguments, names, folder):
     """Yield the record of each case asked for."""
-    from . import cases, fool, tsne
-    made = {"ops": cases.ops_cases, "nets": cases.nets_cases, "train": cases.train_cases, "style": cases.style_cases}
+    from . import cases, fool, gpu, tsne
+    on_gpu = arguments.backend == "cuda"
+    made = {"ops": cases.ops_cases, "nets": cases.nets_of_a_gpu if on_gpu else cases.nets_cases, "train": cases.train_cases,
+            "style": cases.style_of_a_gpu if on_gpu else cases.style_cases}
     for suite in arguments.suites:
         if suite == "startup":
             if arguments.only in STARTUP:
                 yield startup(arguments.threads)
+        elif suite == "product":
+            yield from gpu.product_records(arguments.peers and gpu.torch_is_there(), arguments.rounds, arguments.only)
+        elif suite == "tsne" and on_gpu:
+            yield from gpu.tsne_records(arguments.only)
         elif suite == "tsne":
             peers = tsne.installed_peers() if arguments.peers else []
             yield from tsne.records(arguments.threads, peers, arguments.rounds, arguments.only, folder)
@@ -170,6 +178,8 @@ def row(record, names, peak):
         return f"{record['name']:<50} {'   '.join(cells)}"
     cells = [f"{record['seconds'][n] * 1e3:9.2f}" + (f" ({record['ratios'][n]:4.2f})" if n in record["ratios"] else "")
              if n in record["seconds"] else " " * 9 + "-" + " " * 6 for n in names]
+    if peak is None:                                    # on a GPU
+        return f"{record['name']:<50} {' '.join(cells)}  {record['gflops']:6.0f} GFLOP/s"
     reached = f"{record['gflops']:6.0f} GFLOP/s {record['gflops'] * 1e9 / 2 / peak[0]:5.0%}"
     if record["gflops"] < record["gbytes"]:             # bound by memory
         reached = f"{record['gbytes']:6.1f} GB/s    {record['gbytes'] * 1e9 / peak[1]:5.0%}"
@@ -185,8 +195,10 @@ def parsed(argv):
     """Return the command's arguments."""
     parser = argparse.ArgumentParser(prog="python -m tools.bench", description="Times minicnn, and its peers in turn with it.")
     parser.add_argument("suites", nargs="*", metavar="SUITE",
-                        help=f"which of {', '.join(SUITES)}; all but the long tsne and fool if none is named")
+                        help=f"which of {', '.join(SUITES)}; all but {', '.join(LONG)} if none is named")
     parser.add_argument("--peers", action="store_true", help="also what else is installed, by pip install -e '.[bench]'")
+    parser.add_argument("--backend", choices=("cpu", "cuda"), default="cpu",
+                        help=f"cuda: on a GPU, the suites {', '.join(ON_GPU)}; the peer is PyTorch on the same one")
     parser.add_argument("--threads", type=int, default=cores(), help="of each contender (default: all cores)")
     parser.add_argument("--rounds", type=int, default=9, help="turns, of which the median counts (default 9)")
     parser.add_argument("--only", default="", help="cases whose name contains this")
@@ -198,7 +210,14 @@ def parsed(argv):
     target = Path(arguments.json or "figures.json")
     if target.is_dir() or not target.resolve().parent.is_dir():
         parser.error(f"--json {arguments.json} is no place for a file: a folder, or in one that does not exist")
-    arguments.suites = arguments.suites or [suite for suite in SUITES if suite not in ("tsne", "fool")]
+    if arguments.backend == "cuda":
+        arguments.suites = arguments.suites or list(ON_GPU)
+        wrong = [suite for suite in arguments.suites if suite not in ON_GPU]
+    else:
+        arguments.suites = arguments.suites or [suite for suite in SUITES if suite not in LONG]
+        wrong = [suite for suite in arguments.suites if suite == "product"]
+    if wrong:
+        parser.error(f"{wrong[0]} does not run with --backend {arguments.backend}; on a GPU run {', '.join(ON_GPU)}")
     return arguments
 
 
@@ -207,15 +226,23 @@ def main(argv=None):
     os.environ["NUMBA_NUM_THREADS"] = str(arguments.threads)
     import numba
     numba.set_num_threads(min(arguments.threads, numba.config.NUMBA_NUM_THREADS))
-    from . import machine
+    from . import gpu, machine
     names = ["minicnn", *(installed_peers() if arguments.peers else [])]
+    if arguments.backend == "cuda":
+        names = [name for name in names if name != "ONNX Runtime"]
     if arguments.peers and len(names) == 1:
         print("no peer is installed: pip install -e '.[bench]'", file=sys.stderr)
     stopped = None
     with tempfile.TemporaryDirectory() as folder:
         try:
-            peak = machine.peaks(arguments.threads)
-            print(f"{machine.description(arguments.threads)}; at most {2 * peak[0] / 1e9:.0f} GFLOP/s, {peak[1] / 1e9:.0f} GB/s")
+            about, peak = machine.description(arguments.threads), None
+            if arguments.backend == "cuda":
+                check_gpu()
+                about, os.environ["MINICNN_BACKEND"] = f"{about}; {gpu.description()}", "cuda"      # also for the workers
+                print(about)
+            else:
+                peak = machine.peaks(arguments.threads)
+                print(f"{about}; at most {2 * peak[0] / 1e9:.0f} GFLOP/s, {peak[1] / 1e9:.0f} GB/s")
             print(f"{'milliseconds (ours / theirs)':<50} {' '.join(f'{n:>{9 if i == 0 else 16}}' for i, n in enumerate(names))}")
             for record in records(arguments, names, Path(folder)):
                 done.append(record)
@@ -228,8 +255,9 @@ def main(argv=None):
         stopped = f"no case of {', '.join(arguments.suites)} has {arguments.only!r} in its name"
     if arguments.json and done:
         with replacing(arguments.json) as path:
-            figures = {"machine": machine.description(arguments.threads), "peak_gflops": 2 * peak[0] / 1e9,
-                       "peak_gbytes": peak[1] / 1e9, "complete": not stopped, "records": done}
+            figures = {"machine": about, "complete": not stopped, "records": done}
+            if peak:
+                figures |= {"peak_gflops": 2 * peak[0] / 1e9, "peak_gbytes": peak[1] / 1e9}
             Path(path).write_text(json.dumps(figures, indent=1))
     return stopped                      # sys.exit prints it, with status 1
 

@@ -33,7 +33,8 @@ def record(net, x):
 
     Op.apply = classmethod(apply)
     try:
-        net(x)
+        with minicnn.use("cpu"):            # whatever runs the case
+            net(x)
     finally:
         Op.apply = classmethod(original)
     return tuple(steps)
@@ -61,10 +62,10 @@ def _saved(net, folder):
     return str(path)
 
 
-def _network(name, folder):
+def _network(name, folder, batch=1):
     """Return (steps, file of weights, shape of the input) of a network with random weights."""
     net = minicnn.build(name, rng=0)
-    shape = (1, 1 if name == "lenet" else 3, SIZES[name], SIZES[name])
+    shape = (batch, 1 if name == "lenet" else 3, SIZES[name], SIZES[name])
     return record(net, np.zeros(shape, np.float32)), _saved(net, folder), shape
 
 
@@ -93,18 +94,33 @@ def nets_cases(folder, names=("vgg16", "alexnet", "alexnet_torchvision", "squeez
             yield Case("nets", label, steps, weights, shape, backward)
 
 
-def style_cases(folder):
+def nets_of_a_gpu(folder, names=("vgg16", "alexnet", "squeezenet1_1"), batches=(1, 32)):
+    """Yield the same, in batches as well."""
+    for name in names:
+        for batch in batches:
+            steps, weights, shape = _network(name, folder, batch)
+            for backward in (False, True):
+                label = f"{name} {'forward + backward to image' if backward else 'forward'}, batch {batch}"
+                yield Case("nets", label, steps, weights, shape, backward)
+
+
+def style_of_a_gpu(folder):
+    """Yield neural style's loss and gradient for pictures of 512 x 512: an iteration, but for L-BFGS's own arithmetic."""
+    yield from list(style_cases(folder, side=512))[1:]
+
+
+def style_cases(folder, side=256):
     """Yield one pass of the network that paints, and neural style's loss with its gradient, as the paper has it for VGG."""
     painter = minicnn.build("transform", rng=0)
     shape = (1, 3, 512, 512)
     yield Case("style", "transform, one pass, 512 x 512", record(painter, np.zeros(shape, np.float32)), _saved(painter, folder),
                shape, scale=.5)
-    net, shape, (content, style) = minicnn.build("vgg16", rng=0, head=False), (1, 3, 256, 256), LAYERS["vgg16"]
+    net, shape, (content, style) = minicnn.build("vgg16", rng=0, head=False), (1, 3, side, side), LAYERS["vgg16"]
     numbers = {name: str(k) for k, name in enumerate(net.layers)}
     for name in list(net.layers)[list(net.layers).index(style[-1]) + 1:]:
         del net.layers[name]
     layers = tuple(tuple((name, numbers[name]) for name in of) for of in (content, style))
-    yield Case("style", "neural style, VGG-16, loss and gradient, 256 x 256", record(net, np.zeros(shape, np.float32)),
+    yield Case("style", f"neural style, VGG-16, loss and gradient, {side} x {side}", record(net, np.zeros(shape, np.float32)),
                _saved(net, folder), shape, backward=True, style=layers)
 
 

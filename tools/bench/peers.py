@@ -1,4 +1,6 @@
 """The cases by PyTorch and by ONNX Runtime, as their users would write them. Nothing of minicnn is imported here."""
+import os
+
 import numpy as np
 
 from .steps import RATE, plan
@@ -18,6 +20,9 @@ class Torch:
         import torch
         torch.set_num_threads(threads)
         self.torch, self.version = torch, f"PyTorch {torch.__version__}"
+        self.device = "cuda" if os.environ.get("MINICNN_BACKEND") == "cuda" else "cpu"
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cudnn.benchmark = True
 
     def step(self, step, inputs):
         F, s = self.torch.nn.functional, step.settings
@@ -58,7 +63,7 @@ class Torch:
         torch = self.torch
         with np.load(case.weights) as archive:
             names = sorted({name for step in case.steps for name in step.inputs if name in archive})
-            weights = {name: torch.from_numpy(archive[name]).requires_grad_(case.train) for name in names}
+            weights = {name: torch.from_numpy(archive[name]).to(self.device).requires_grad_(case.train) for name in names}
         x, labels, seed, steps = torch.from_numpy(x), torch.from_numpy(labels), torch.from_numpy(seed), plan(case.steps)
         if case.style:
             return self.style(case, weights, x)
@@ -80,11 +85,11 @@ class Torch:
                 values[step.name] = self.step(step, [values.get(name) for name in step.inputs])
             return values
         with self.torch.no_grad():
-            target = maps(x.flip(2))
+            target = maps(x.to(self.device).flip(2))
             targets = {n: target[n] for n in content} | {n + "g": gram(target[n]) for n in style}
 
         def run():
-            p = x.detach().requires_grad_(True)
+            p = x.to(self.device).detach().requires_grad_(True)
             values = maps(p)
             loss = sum(((values[n] - targets[n]) ** 2).sum() / (targets[n] ** 2).sum() for n in content)
             loss = loss + sum(((gram(values[n]) - targets[n + "g"]) ** 2).sum() / (targets[n + "g"] ** 2).sum()
@@ -92,7 +97,7 @@ class Torch:
             smooth = ((p[..., 1:, :] - p[..., :-1, :]) ** 2).sum() + ((p[..., 1:] - p[..., :-1]) ** 2).sum()
             loss = loss + smooth / (255 ** 2 * p.shape[2] * p.shape[3])
             loss.backward()
-            return [loss.detach().numpy().reshape(1), p.grad.numpy()]
+            return [loss.detach().cpu().numpy().reshape(1), p.grad.cpu().numpy()]
         return run
 
     def forward(self, steps, weights, x):
@@ -104,13 +109,14 @@ class Torch:
         return values[steps[-1][0].name]
 
     def run(self, steps, weights, x, seed):
+        x = x.to(self.device)
         if seed is None:
             with self.torch.no_grad():
-                return [self.forward(steps, weights, x).numpy()]
+                return [self.forward(steps, weights, x).cpu().numpy()]
         x = x.detach().requires_grad_(True)
         out = self.forward(steps, weights, x)
-        out.backward(seed)
-        return [out.detach().numpy(), x.grad.numpy()]
+        out.backward(seed.to(self.device))
+        return [out.detach().cpu().numpy(), x.grad.cpu().numpy()]
 
     def train(self, steps, weights, x, labels):
         loss = self.torch.nn.functional.cross_entropy(self.forward(steps, weights, x), labels)
