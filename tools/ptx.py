@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
-import numba.cuda.dispatcher
 import numpy as np
 from numba import cuda
 
@@ -71,13 +70,14 @@ def tools_found():
 
 def compiled(kernel, dtype=np.float32, generation=80):
     """Return a kernel's PTX for a generation of GPUs."""
-    capability, asked = divmod(generation, 10), numba.cuda.dispatcher.get_current_device
+    from numba.cuda import dispatcher               # there is none on the simulator
+    capability, asked = divmod(generation, 10), dispatcher.get_current_device
     # a function that a kernel calls is compiled for the GPU that is there: say which one, since there may be none
-    numba.cuda.dispatcher.get_current_device = lambda: SimpleNamespace(compute_capability=capability)
+    dispatcher.get_current_device = lambda: SimpleNamespace(compute_capability=capability)
     try:
         return cuda.compile_ptx(kernel.py_func, kernel.signature(np.dtype(dtype)), cc=capability)[0]
     finally:
-        numba.cuda.dispatcher.get_current_device = asked
+        dispatcher.get_current_device = asked
 
 
 def usage(name, kernel, dtype=np.float32, generations=GENERATIONS):
