@@ -1,7 +1,7 @@
 """Arrays in a GPU's memory, and kernels that run there.
 
     to_device(array), to_host(array)    the only two ways between the computer's memory and the GPU's
-    DeviceArray                         C-contiguous; nobody writes to one but the kernel that makes it, so it can be shared
+    DeviceArray                         C-contiguous; nobody writes to one but the op that makes it, so it can be shared
     cuda_jit("T1 T1 n")                 makes a kernel of the function below it, compiled at its first launch
 
 A kernel is a function for one thread. It asks where it stands (`cuda.grid(1)`, `cuda.blockIdx.x`, `cuda.threadIdx.x`) and does
@@ -10,7 +10,8 @@ l int64, b bool, each with its number of axes, and n a whole number: "T4 T4 i1 T
 two numbers.
 
 Memory that an array leaves is kept for the next one of about its size: asking the driver takes longer than most kernels, and
-would wait for all that run. Kernels run one after the other, in the order of their launches, so memory can be given on at once.
+giving it back would wait for all that run. Kernels run one after the other, in the order of their launches, on the one stream
+that all threads of the program share; so memory can be given on at once.
 
 With NUMBA_ENABLE_CUDASIM=1 Numba plays the GPU in Python, one thread after the other: slow, and open to a debugger.
 """
@@ -22,7 +23,7 @@ from numba import cuda, types
 from numba.core import config
 from numba.core.caching import NullCache
 
-from .errors import BackendError
+from .errors import BackendError, ShapeError
 from .jit import helper_files, stamps
 
 SIMULATED = bool(config.ENABLE_CUDASIM)
@@ -31,8 +32,10 @@ if SIMULATED:
     simulator.mend()
 THREADS = 4 if SIMULATED else 256           # of a block; a power of 2
 LARGEST = 2 ** 31                           # numbers in an array: kernels count with 32 bits where it matters
+MOST_BLOCKS = 65_535                        # along the second and third axis of a grid
 _KINDS = {"d": types.float64, "i": types.int32, "l": types.int64, "b": types.boolean}
 _unused = {}                                # bytes -> [(buffer, {(shape, type): Numba's array of it})]
+_caches = []                                # of functions that remember arrays
 
 
 def check_gpu():
@@ -40,6 +43,9 @@ def check_gpu():
     if SIMULATED:
         return
     hint = "choose backend 'cpu', or try tiny shapes on Numba's simulator: NUMBA_ENABLE_CUDASIM=1"
+    if config.CUDA_PER_THREAD_DEFAULT_STREAM:
+        raise BackendError("backend 'cuda': NUMBA_CUDA_PER_THREAD_DEFAULT_STREAM is set, and kernels of different threads would "
+                           "write to memory that others still read; unset it")
     try:
         found = len(cuda.list_devices())
     except Exception as error:              # whatever Numba meets: no driver, one that is too old, a GPU that hangs
@@ -63,8 +69,10 @@ class _Memory:
     def __init__(self, nbytes):
         step = max(512, 2 ** max(nbytes.bit_length() - 4, 0))       # at most an eighth is wasted
         self.size = max(1, -(-nbytes // step)) * step
-        waiting = _unused.get(self.size)
-        self.buffer, self.views = waiting.pop() if waiting else (_allocated(self.size), {})
+        try:
+            self.buffer, self.views = _unused[self.size].pop()
+        except (KeyError, IndexError):                              # there is none, or another thread was faster
+            self.buffer, self.views = _allocated(self.size), {}
 
     def __del__(self):
         if hasattr(self, "views"):
@@ -87,8 +95,16 @@ def _allocated(nbytes):
 
 
 def release_memory():
-    """Give memory that is kept for later arrays back to the GPU's driver."""
+    """Give memory that is kept for later arrays, and tables that may be needed again, back to the GPU's driver."""
+    for cache in _caches:
+        cache.cache_clear()
     _unused.clear()
+
+
+def kept(function):
+    """Make a function of hashable arguments remember the arrays on the GPU that it returned, until `release_memory`."""
+    _caches.append(functools.lru_cache(maxsize=256)(function))
+    return _caches[-1]
 
 
 class DeviceArray:
@@ -123,6 +139,8 @@ class DeviceArray:
         shape = tuple(shape[0]) if len(shape) == 1 and not isinstance(shape[0], (int, np.integer)) else shape
         if -1 in shape:
             shape = tuple(self.size // max(1, -math.prod(shape)) if n == -1 else n for n in shape)
+        if math.prod(shape) != self.size:
+            raise ShapeError(f"reshape: {self.size} numbers on the GPU, of shape {self.shape}, do not fit into shape {shape}")
         return DeviceArray(shape, self.dtype, self._memory)
 
     def view(self, shape=None):
@@ -177,7 +195,7 @@ def to_host(array):
     return array.view((array.size,)).copy_to_host().reshape(array.shape) if array.size else np.empty(array.shape, array.dtype)
 
 
-@functools.lru_cache(maxsize=1024)
+@kept
 def small(*numbers):
     """Return whole numbers as an int64 DeviceArray, from an earlier call where there was one: sizes and steps."""
     return to_device(np.array(numbers, np.int64))
@@ -188,7 +206,7 @@ def constant(array):
     return _constant(array.tobytes(), array.shape, array.dtype)
 
 
-@functools.lru_cache(maxsize=1024)
+@kept
 def _constant(numbers, shape, dtype):
     return to_device(np.frombuffer(numbers, dtype).reshape(shape))
 
@@ -215,8 +233,12 @@ class Kernel:
 
     def launch(self, blocks, threads, *args):
         """Run blocks (an int or two or three) of threads; a DeviceArray that should have one axis is taken as one row."""
-        if min(blocks if isinstance(blocks, tuple) else (blocks,)) == 0:
+        blocks = blocks if isinstance(blocks, tuple) else (blocks,)
+        if min(blocks) == 0:
             return
+        if max(blocks[1:], default=0) > MOST_BLOCKS:
+            raise BackendError(f"{self.__name__}: {blocks} blocks of threads, a GPU takes {MOST_BLOCKS:,} along the second and "
+                               "third axis; take smaller arrays, or fewer matrices at a time")
         dtype = next((a.dtype for word, a in zip(self.words, args) if word[0] == "T" and len(word) == 2), np.dtype(np.float32))
         given = [self._argument(word, arg, dtype) for word, arg in zip(self.words, args, strict=True)]
         if dtype not in self._compiled:
@@ -257,6 +279,8 @@ def _compiled(function, signature):
     """Return the function compiled for the GPU, from Numba's cache on disk where it can be."""
     if SIMULATED:
         return cuda.jit(function)
+    from numba.cuda import dispatcher
+    dispatcher.config.CUDA_LOW_OCCUPANCY_WARNINGS = 0       # else a warning for each small picture
     kernel = cuda.jit(function)
     try:
         kernel.enable_caching()
@@ -277,7 +301,10 @@ def _cache_class(base):
 
 
 def each(kernel, like=0):
-    """Return the function that runs a kernel with a thread a number: it makes the last argument, out, like another one."""
+    """Return the function that runs a kernel with a thread a number, and makes and returns its last argument.
+
+    That is an array of the shape and type of argument number `like`.
+    """
     def run(*args):
         out = DeviceArray(args[like].shape, args[like].dtype)
         kernel.each(*args, out)

@@ -50,7 +50,7 @@ class BackwardStep:
     On a GPU they are DeviceArrays; `minicnn.device.to_host(step.dout)` copies one.
     """
     op: str
-    dout: np.ndarray
+    dout: object                # an array like the op's output
     dinputs: tuple
 
 

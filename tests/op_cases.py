@@ -203,6 +203,8 @@ matmul_case("row by column", (1, 6), (6, 1))
 matmul_case("batches, several tiles", (2, 67, 3), (2, 3, 4), gradcheck=False)
 matmul_case("one matrix for the batch", (3, 2, 4), (4, 5))
 matmul_case("a batch of one on the left", (1, 2, 4), (3, 4, 2))
+matmul_case("long sums", (2, 3, 140), (2, 140, 5), gradcheck=False)
+matmul_case("no matrices on the left", (0, 2, 3), (3, 4), gradcheck=False)
 
 # --- moving numbers ---------------------------------------------------------------------------------------------------
 case("concat", "channels", [(2, 3, 2, 2), (2, 1, 2, 2), (2, 2, 2, 2)], torch=lambda T, F, *x: T.cat(x, dim=1),
@@ -229,6 +231,10 @@ getitem_case("ellipsis and new axis", (2, 3, 4), (Ellipsis, None, slice(2)))
 getitem_case("integers that repeat", (4, 3), np.array([2, 0, 2, 2]))
 getitem_case("pairs of integers that repeat", (3, 4), (np.array([0, 2, 0]), np.array([1, 3, 1])))
 getitem_case("mask", (3, 2), np.array([[True, False], [False, False], [True, True]]))
+case("getitem", "a tuple in the tuple, with a number twice", [(3, 2)], torch=lambda T, F, x: x[[1, 0, 1]], linear=(0,),
+     call=lambda ops, x: ops.getitem(x, ((1, 0, 1),)))
+case("getitem", "a range, and a truth value", [(3, 2)], torch=lambda T, F, x: x[[0, 1]][None], linear=(0,),
+     call=lambda ops, x: ops.getitem(ops.getitem(x, range(2)), True))
 
 
 def pad_case(label, shape, border, **settings):

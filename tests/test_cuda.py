@@ -2,9 +2,13 @@
 
 The simulator runs one thread after the other in Python, so there the rows of op_cases.py that take too long are left out, and
 all rows run in float64, where an error of a formula shows. What a GPU adds (real sizes, the networks) runs on one only.
-test_cuda_simulator.py runs this file on the simulator, in a process of its own, as part of the suite.
+test_without_gpu.py runs this file on the simulator, in a process of its own, as part of the suite.
 """
+import inspect
 import math
+import sys
+import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -36,9 +40,10 @@ def can_run():
 
 
 pytestmark = [pytest.mark.cuda, pytest.mark.skipif(not can_run(), reason="no GPU, and NUMBA_ENABLE_CUDASIM is not set")]
-MOST_WORK = 6_000 if device.SIMULATED else math.inf
-DTYPES = [np.float64] if device.SIMULATED else [np.float32, np.float64]
 PRODUCTS = ("conv2d", "conv_transpose2d", "matmul", "linear", "gram_matrix")
+MOST_WORK = 6_000 if device.SIMULATED else math.inf
+FLOAT32 = (*PRODUCTS, "instance_norm", "interpolate", "sigmoid", "softmax", "pow")
+DTYPES = [np.float64] if device.SIMULATED else [np.float32, np.float64]
 
 
 def work(case):
@@ -69,6 +74,11 @@ def test_cuda_agrees_with_the_cpu(case, dtype):
     close_to_cpu(case, dtype)
 
 
+@pytest.mark.parametrize("case", [c for c in CASES if c.op in FLOAT32 and work(c) <= 500] if device.SIMULATED else [], ids=lambda c: c.id)
+def test_small_ones_agree_in_float32_as_well(case):
+    close_to_cpu(case, np.float32)
+
+
 @pytest.mark.parametrize("which", ["direct", "im2col", "winograd"])
 @pytest.mark.parametrize("case", [c for c in CASES if c.op == "conv2d" and (not device.SIMULATED or c.label == "3x3")],
                          ids=lambda c: c.id)
@@ -96,7 +106,7 @@ def matrices():
 @pytest.mark.parametrize("kernel", [gemm_cuda.matmul_naive_kernel, gemm_cuda.matmul_tiled_kernel], ids=lambda k: k.__name__)
 def test_the_lower_rungs(kernel, matrices):
     a, b = matrices
-    c, tile = DeviceArray((len(a), b.shape[1]), a.dtype), gemm_cuda.TILE
+    c, tile = DeviceArray((len(a), b.shape[1]), a.dtype), gemm_cuda.SIDE
     kernel.launch((-(-b.shape[1] // tile), -(-len(a) // tile)), (tile, tile), to_device(a), to_device(b), c)
     assert_close(to_host(c), a @ b, 1e-13, "product")
 
@@ -120,7 +130,7 @@ def test_the_ladder_that_is_measured(matrices):
 
 def test_long_sums_are_cut_in_parts(monkeypatch):
     monkeypatch.setattr(gemm_cuda, "SPAN", 6)
-    monkeypatch.setattr(gemm_cuda, "processors", lambda: 2)
+    monkeypatch.setattr(gemm_cuda, "MANY", 8)
     rng = np.random.RandomState(1)
     a, b = rng.standard_normal((2, 3, 40)), rng.standard_normal((2, 40, 5))
     axes = (((3, 40),), ((3, 5),)), (((5, 1),), ((5, 1),)), (((40, 1),), ((40, 5),))
@@ -214,6 +224,11 @@ def test_full_memory_is_said_and_kept_memory_given_back_first(monkeypatch):
 def test_too_many_numbers_are_refused():
     with pytest.raises(BackendError, match=r"\(2, 1073741824\) has more than 2,147,483,648 numbers; take smaller"):
         DeviceArray((2, 2 ** 30), np.float32)
+
+
+def test_more_matrices_than_a_grid_has_places_are_refused():
+    with minicnn.use("cuda"), pytest.raises(BackendError, match=r"\(1, 1, 65536\) blocks of threads, a GPU takes 65,535 along"):
+        ops.matmul(np.ones((65_536, 1, 1), np.float32), np.ones((1, 1), np.float32))
 
 
 def test_arrays_of_both_memories_are_not_mixed():
@@ -376,3 +391,60 @@ def test_a_technique_of_many_steps():
             found.append(last(take(2, inversion_steps(net, code, "relu1", rng=0))))
     assert found[0].error != found[1].error or np.array_equal(found[0].images, found[1].images)
     assert abs(found[1].error / found[0].error - 1) < 1e-6
+
+
+# --- do these tests find mistakes? --------------------------------------------------------------------------------------
+MISTAKES = [                                        # module, function, old, new, row that must fail
+    ("relu", "relu_backprop_kernel", "if on[i]", "if dout[i] > 0", "relu"),
+    ("relu", "relu_guided_kernel", "on[i] and ", "", "relu: guided"),
+    ("max_pool2d", "max_pool2d_forward_kernel", "value > best", "value >= best", "max_pool2d: ties"),
+    ("max_pool2d", "max_pool2d_backward_kernel", "down // window[2] + 1", "down // window[2]", "max_pool2d: overlapping, ceil"),
+    ("pad", "collect_kernel", "total += ", "total = ", "interpolate: bilinear up by 2"),
+    ("avg_pool2d", "avg_pool2d_forward_kernel", "rows[2, row] * ", "", "avg_pool2d: padding counts"),
+    ("reductions", "sum_short_kernel", "total += ", "total = ", "mean: all"),
+    ("reductions", "block_total", "sums[t] += sums[t + half]", "sums[t] += sums[half]", "softmax: scores"),
+    ("reductions", "add_parts_kernel", "i // count, part, i % count", "i // count, 0, i % count", "matmul: long sums"),
+    ("reductions", "_beats", "value == best and at < best_at", "value == best", "max: ties: the first gets all"),
+    ("softmax", "softmax_backward_kernel", "dout[a, i, b] - total", "dout[a, i, b]", "softmax: scores"),
+    ("cross_entropy", "cross_entropy_backward_kernel", "c == target[n]", "c == 0", "cross_entropy: mean"),
+    ("normalize", "normalize_backward_kernel", " - xhat * means[1, s]", "", "instance_norm"),
+    ("local_response_norm", "local_response_norm_backward_kernel", "(size - 1) // 2", "size // 2",
+     "local_response_norm: even size, other beta and k"),
+    ("total_variation", "total_variation_backward_kernel", "if i > 0", "if i > 1", "total_variation: beta 2"),
+    ("shape_ops", "add_at_kernel", "starts[i] + 1, starts[i + 1]", "starts[i] + 1, starts[i] + 1",
+     "getitem: integers that repeat"),
+    ("arithmetic", "maximum_backward_kernel", " * half", "", "maximum: ties: half to each"),
+    ("gemm_cuda", "register_blocked", "half = ONE - half", "half = half + half", "matmul: long sums"),
+    ("gemm_cuda", "register_blocked", "cuda.syncthreads()", "pass", "matmul: long sums"),
+    ("gemm_cuda", "movers", "if k < end", "if k <= end", "linear"),
+    ("gemm_cuda", "writer", "columns[j] >= 0", "True", "linear"),
+    ("gemm_cuda", "writer", "bias[batch * at_m.shape[1] + m]", "bias[m]", "conv2d: depthwise"),
+    ("conv2d_cuda", "frame_kernel", "h < x.shape[2]", "h <= x.shape[2] - 2", "conv2d: 3x3"),
+    ("conv2d_cuda", "_remainders", "% stride == 0", "% stride != 1", "conv2d: stride leaves pixels over"),
+]
+
+
+@pytest.mark.skipif(not device.SIMULATED, reason="kernels are mutated as Python, and compiled ones are kept")
+@pytest.mark.parametrize("module, function, old, new, row", MISTAKES,
+                         ids=[f"{m[0]}.{m[1]}: {m[3] or 'left out'}" for m in MISTAKES])
+def test_planted_mistake_is_found(module, function, old, new, row, monkeypatch):
+    """The module's file is changed in that function and run anew; the kernels of the module, and its functions, become those."""
+    case = next(c for c in CASES if c.id == row)
+    close_to_cpu(case, np.float64)
+    module = sys.modules[f"minicnn.ops.{module}"]
+    original = getattr(module, function)
+    source = inspect.getsource(original.py_func if isinstance(original, device.Kernel) else original)
+    text = Path(module.__file__).read_text(encoding="utf-8")
+    assert source.count(old) >= 1 and text.count(source) == 1, f"{old!r} occurs {source.count(old)} times in {function}"
+    mutant = types.ModuleType(module.__name__)
+    mutant.__package__ = module.__package__
+    exec(compile(text.replace(source, source.replace(old, new)), f"<mutant of {function}>", "exec"), vars(mutant))
+    for name, value in vars(mutant).items():
+        before = vars(module).get(name)
+        if isinstance(before, device.Kernel) and before.py_func.__module__ == module.__name__:
+            monkeypatch.setattr(before, "_compiled", {np.dtype(np.float64): device.cuda.jit(value.py_func)})
+        elif name == "PRODUCTS" or name == function:
+            for holder in [m for m in list(sys.modules.values()) if vars(m).get(name) is before]:
+                monkeypatch.setattr(holder, name, value)
+    with np.errstate(all="ignore"), pytest.raises((AssertionError, IndexError, ValueError)):
+        close_to_cpu(case, np.float64)

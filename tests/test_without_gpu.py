@@ -42,8 +42,9 @@ def has_compilers():
 
 KERNELS = ptx.kernels()
 compilers = pytest.mark.skipif(not has_compilers(), reason="no NVVM and ptxas here")
+# these sum in float64, or are done once
 DOUBLE = ("device.to_", "avg_pool2d.", "cross_entropy.", "linear.linear_forward", "softmax.", "normalize.", "total_variation.",
-          "reductions.sum_kernel", "forces_cuda.EXACT", "winograd_filters")          # these sum in float64, or are done once
+          "reductions.sum_kernel", "reductions.sum_short", "reductions.add_parts", "forces_cuda.EXACT", "winograd_filters")
 
 
 @compilers
@@ -70,6 +71,15 @@ def test_the_fast_product_leaves_room_for_two_blocks_and_multiplies_most_of_the_
     inner = max(blocks, key=lambda block: block.count("fma.rn.f32"))
     instructions = len(re.findall(r"(?m)^\t(?!//)\S", inner))
     assert inner.count("fma.rn.f32") == 2 * 64 and inner.count("ld.shared") == 2 * 16 and instructions < 190
+
+
+def test_tiles_are_taken_for_the_shape(monkeypatch):
+    monkeypatch.setattr(gemm_cuda, "processors", lambda: 132)
+    big, small = gemm_cuda.BIG, gemm_cuda.SMALL
+    assert gemm_cuda.size_for(4096, 4096, 1, np.float32) == (big, (32, 32, 1))
+    assert gemm_cuda.size_for(64, 3136, 36, np.float32) == (small, (49, 1, 36))           # half of a big tile would be idle
+    assert gemm_cuda.size_for(512, 512, 1, np.float32) == (small, (8, 8, 1))              # 16 big tiles for 132 processors
+    assert gemm_cuda.size_for(4096, 4096, 1, np.float64)[0] == small
 
 
 def test_ptx_says_what_is_missing(monkeypatch, capsys):

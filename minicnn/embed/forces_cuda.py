@@ -72,8 +72,11 @@ EXACT = {(C,): exact_repulsion_of(C) for C in (1, 2, 3)}
 
 
 @cuda_jit("T2 i1 T2 T1 i2 T2 T1")
-def barnes_hut_kernel(points, order, mass, reach, cells, repulsion, z):
-    """A thread a point, along the Morton curve. cells (3, cells): first point, how many, and which cell to skip to."""
+def barnes_hut_kernel(points, order, mass, limits, cells, repulsion, z):
+    """A thread a point, along the Morton curve. limits: squared distances from which on cells are far.
+
+    cells (3, cells): first point, how many, and which cell to skip to.
+    """
     i = cuda.grid(1)
     if i < len(points):
         x, y, one = points[i, 0], points[i, 1], points.dtype.type(1)
@@ -82,7 +85,7 @@ def barnes_hut_kernel(points, order, mass, reach, cells, repulsion, z):
         while cell < len(mass):
             first, count, skip = cells[0, cell], cells[1, cell], cells[2, cell]
             dx, dy = x - mass[cell, 0], y - mass[cell, 1]
-            if dx * dx + dy * dy > reach[cell] and not first <= i < first + count:          # far: one mass
+            if dx * dx + dy * dy > limits[cell] and not first <= i < first + count:          # far: one mass
                 w = one / (one + dx * dx + dy * dy)
                 weight = points.dtype.type(count) * w
                 fx, fy, sum_w = fx + weight * w * dx, fy + weight * w * dy, sum_w + weight
@@ -134,9 +137,9 @@ def barnes_hut_repulsion_cuda(Y, theta, out):
     tree = QuadTree(Y, leaf_size=LEAF)
     rows, skip = walk_through(tree)
     cells = np.stack([tree.first[rows], tree.count[rows], skip]).astype(np.int32)
-    points, distance = tree.points[tree.order], reach(tree, theta)[tree.level[rows]]
+    points, limits = tree.points[tree.order], reach(tree, theta)[tree.level[rows]]
     repulsion, z = DeviceArray(Y.shape, Y.dtype), DeviceArray((len(Y),), Y.dtype)
-    given = points, tree.order.astype(np.int32), tree.center_of_mass[rows], distance, cells
+    given = points, tree.order.astype(np.int32), tree.center_of_mass[rows], limits, cells
     barnes_hut_kernel.launch(*threads_for(len(Y)), *map(to_device, given), repulsion, z)
     out[...] = to_host(repulsion)
     return to_host(z).sum(dtype=float)

@@ -42,7 +42,7 @@ METHODS = ("auto", "barnes_hut", "fft", "exact")
 # The grid's work grows with the side of the map, squared, that of Barnes-Hut with N. So the grid is taken in steps in which the
 # side is less than so many sqrt(N): with "auto" as long as it is faster, with "fft" but for a map of a few points far out.
 GRID = {"auto": 1.3, "fft": 6.0, "barnes_hut": 0.0}
-FEW = 50_000            # of which a GPU takes all pairs sooner than the CPU builds a tree
+FEW = 100_000           # up to so many points a GPU takes all pairs; a guess, from what a tree takes the CPU
 
 
 # --- the definition ---------------------------------------------------------------------------------------------------
@@ -225,7 +225,8 @@ def tsne_steps(P, start, *, method="auto", theta=0.5, early_exaggeration=12.0, e
     exaggeration_iter = whole_number("tsne_steps", "exaggeration_iter", exaggeration_iter, 0)
     learning_rate, (first, later) = rate("tsne_steps", learning_rate), momenta("tsne_steps", momentum)
     if dtype is None:
-        dtype = np.float64 if method == "exact" and current() != "cuda" else np.float32
+        on_gpu = current() == "cuda" and (start.shape[1],) in EXACT
+        dtype = np.float64 if method == "exact" and not on_gpu else np.float32
     if dtype not in (np.float32, np.float64, float):
         raise SettingError(f"tsne_steps: dtype is {dtype!r}, expected numpy.float32 or numpy.float64")
     switch_iter = exaggeration_iter if switch_iter is None else whole_number("tsne_steps", "switch_iter", switch_iter, 0)

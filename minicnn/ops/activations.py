@@ -88,13 +88,15 @@ def tanh_backward_cpu(dout, out):
 
 @cuda_jit("T1 T T1")
 def leaky_relu_forward_kernel(x, slope, out):
-    i = cuda.grid(1)                            # a thread a number, here and below
+    """A thread a number."""
+    i = cuda.grid(1)
     if i < len(out):
         out[i] = x[i] if x[i] > 0 else slope * x[i]
 
 
 @cuda_jit("T1 T1 T T1")
 def leaky_relu_backward_kernel(dout, x, slope, dx):
+    """A thread a number."""
     i = cuda.grid(1)
     if i < len(dx):
         dx[i] = dout[i] if x[i] > 0 else slope * dout[i]
@@ -102,6 +104,7 @@ def leaky_relu_backward_kernel(dout, x, slope, dx):
 
 @cuda_jit("T1 T1")
 def sigmoid_forward_kernel(x, out):
+    """A thread a number."""
     i = cuda.grid(1)
     if i < len(out):
         one, small = x.dtype.type(1), math.exp(-math.fabs(x[i]))
@@ -110,6 +113,7 @@ def sigmoid_forward_kernel(x, out):
 
 @cuda_jit("T1 T1 T1")
 def sigmoid_backward_kernel(dout, out, dx):
+    """A thread a number."""
     i = cuda.grid(1)
     if i < len(dx):
         dx[i] = dout[i] * out[i] * (dout.dtype.type(1) - out[i])
@@ -117,6 +121,7 @@ def sigmoid_backward_kernel(dout, out, dx):
 
 @cuda_jit("T1 T1")
 def tanh_forward_kernel(x, out):
+    """A thread a number."""
     i = cuda.grid(1)
     if i < len(out):
         out[i] = math.tanh(x[i])
@@ -124,6 +129,7 @@ def tanh_forward_kernel(x, out):
 
 @cuda_jit("T1 T1 T1")
 def tanh_backward_kernel(dout, out, dx):
+    """A thread a number."""
     i = cuda.grid(1)
     if i < len(dx):
         dx[i] = dout[i] * (dout.dtype.type(1) - out[i] * out[i])

@@ -18,7 +18,7 @@ import numpy as np
 from numba import cuda
 
 from ..backend import pick
-from ..device import add_kernel, cuda_jit, each, zeros
+from ..device import DeviceArray, cuda_jit, each, gpu_function, zeros
 from ..errors import DtypeError, ShapeError
 from ..tensor import Tensor
 from .op import Op, shape_of
@@ -99,58 +99,82 @@ _NUMPY = {"add_forward": add_forward_ref, "add_backward": add_backward_ref,
           "pow_forward": pow_forward_ref, "pow_backward": pow_backward_ref}
 
 
+@gpu_function
+def number_at(a, i):
+    """Return number i of an operand, or its only one."""
+    return a[i] if len(a) > 1 else a[0]
+
+
 @cuda_jit("T1 T1 T1")
-def sub_kernel(a, b, out):
-    i = cuda.grid(1)                        # a thread a number, here and below
+def add_forward_kernel(a, b, out):
+    """A thread a number."""
+    i = cuda.grid(1)
     if i < len(out):
-        out[i] = a[i] - b[i]
+        out[i] = number_at(a, i) + number_at(b, i)
+
+
+@cuda_jit("T1 T1 T1")
+def sub_forward_kernel(a, b, out):
+    """A thread a number."""
+    i = cuda.grid(1)
+    if i < len(out):
+        out[i] = number_at(a, i) - number_at(b, i)
 
 
 @cuda_jit("T1 T1")
-def negative_kernel(a, out):
+def sub_backward_kernel(a, out):
+    """A thread a number."""
     i = cuda.grid(1)
     if i < len(out):
         out[i] = -a[i]
 
 
 @cuda_jit("T1 T1 T1")
-def mul_kernel(a, b, out):
+def mul_forward_kernel(a, b, out):
+    """A thread a number."""
     i = cuda.grid(1)
     if i < len(out):
-        out[i] = a[i] * b[i]
+        out[i] = number_at(a, i) * number_at(b, i)
 
 
 @cuda_jit("T1 T1 T1")
-def div_kernel(a, b, out):
+def div_forward_kernel(a, b, out):
+    """A thread a number."""
     i = cuda.grid(1)
     if i < len(out):
-        out[i] = a[i] / b[i]
+        out[i] = number_at(a, i) / number_at(b, i)
 
 
 @cuda_jit("T1 T1 T1 T1")
 def div_backward_kernel(dout, a, b, db):
+    """A thread a number."""
     i = cuda.grid(1)
     if i < len(db):
-        db[i] = -dout[i] * a[i] / (b[i] * b[i])
+        db[i] = -number_at(dout, i) * number_at(a, i) / (number_at(b, i) * number_at(b, i))
 
 
 @cuda_jit("T1 T1 T1")
-def maximum_kernel(a, b, out):
+def maximum_forward_kernel(a, b, out):
+    """A thread a number."""
     i = cuda.grid(1)
     if i < len(out):
-        out[i] = a[i] if a[i] > b[i] or a[i] != a[i] else b[i]
+        first, second = number_at(a, i), number_at(b, i)
+        out[i] = first if first > second or first != first else second
 
 
 @cuda_jit("T1 T1 T1 T1")
 def maximum_backward_kernel(dout, a, b, da):
+    """A thread a number."""
     i = cuda.grid(1)
     if i < len(da):
-        share = dout.dtype.type(1 if a[i] > b[i] else 0.5 if a[i] == b[i] else 0)
-        da[i] = dout[i] * share
+        half, zero = dout.dtype.type(0.5), dout.dtype.type(0)
+        da[i] = number_at(dout, i) if number_at(a, i) > number_at(b, i) else \
+            number_at(dout, i) * half if number_at(a, i) == number_at(b, i) else zero
 
 
 @cuda_jit("T1 T T1")
-def pow_kernel(x, exponent, out):
+def pow_forward_kernel(x, exponent, out):
+    """A thread a number."""
     i = cuda.grid(1)
     if i < len(out):
         out[i] = x[i] * x[i] if exponent == 2 else x[i] ** exponent
@@ -158,20 +182,22 @@ def pow_kernel(x, exponent, out):
 
 @cuda_jit("T1 T1 T T1")
 def pow_backward_kernel(dout, x, exponent, dx):
+    """A thread a number."""
     i = cuda.grid(1)
     if i < len(dx):
         dx[i] = dout[i] * (exponent * (x[i] if exponent == 2 else x[i] ** (exponent - dout.dtype.type(1))))
 
 
 def _broadcast(kernel):
-    """Return the function that stretches all operands to one shape and runs a kernel with a thread a number."""
+    """Return the function that stretches operands, but single numbers, to one shape and runs a kernel with a thread a number."""
     def run(*operands):
-        shape = np.broadcast_shapes(*(a.shape for a in operands))
-        return each(kernel)(*(expanded(a, shape) for a in operands))
+        out = DeviceArray(np.broadcast_shapes(*(a.shape for a in operands)), operands[0].dtype)
+        kernel.each(*(a if a.size == 1 else expanded(a, out.shape) for a in operands), out)
+        return out
     return run
 
 
-_negative, _mul, _div = each(negative_kernel), _broadcast(mul_kernel), _broadcast(div_kernel)
+_negative, _mul, _div = each(sub_backward_kernel), _broadcast(mul_forward_kernel), _broadcast(div_forward_kernel)
 _div_backward, _maximum_backward = _broadcast(div_backward_kernel), _broadcast(maximum_backward_kernel)
 
 
@@ -198,12 +224,12 @@ def pow_backward_cuda(dout, x, exponent):
 KERNELS = {
     "ref": _NUMPY,
     "cpu": dict(_NUMPY),
-    "cuda": {"add_forward": _broadcast(add_kernel), "add_backward": add_backward_ref,
-             "sub_forward": _broadcast(sub_kernel), "sub_backward": sub_backward_cuda,
+    "cuda": {"add_forward": _broadcast(add_forward_kernel), "add_backward": add_backward_ref,
+             "sub_forward": _broadcast(sub_forward_kernel), "sub_backward": sub_backward_cuda,
              "mul_forward": _mul, "mul_backward": mul_backward_cuda,
              "div_forward": _div, "div_backward": div_backward_cuda,
-             "maximum_forward": _broadcast(maximum_kernel), "maximum_backward": maximum_backward_cuda,
-             "pow_forward": each(pow_kernel), "pow_backward": pow_backward_cuda},
+             "maximum_forward": _broadcast(maximum_forward_kernel), "maximum_backward": maximum_backward_cuda,
+             "pow_forward": each(pow_forward_kernel), "pow_backward": pow_backward_cuda},
 }
 
 

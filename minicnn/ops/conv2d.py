@@ -1,4 +1,5 @@
-"""Convolution (as networks mean it: correlation). The fast algorithms stand in im2col.py, winograd.py and winograd_weight.py.
+"""Convolution (as networks mean it: correlation). The fast algorithms stand in im2col.py, winograd.py and winograd_weight.py, and
+for a GPU in conv2d_cuda.py and winograd_cuda.py.
 
     y[n, f, i, j] = b[f] + sum_{c, k, l} w[f, c, k, l] x[n, c, i s + k d - p, j s + l d - p]
 

@@ -12,7 +12,8 @@ def algorithm(x_shape, w_shape, frozen, stride, padding, dilation, groups):
     Winograd's saves three quarters of the products of 3 x 3 filters one pixel apart, and pays with three passes over the
     data: worth it from 16 channels and 16 filters on, if there are tiles enough; many more if the filters are not frozen, so
     that they are transformed at each call. What MINICNN_CONV forces is the way forwards: gradients come by Winograd's algorithm
-    or else by what im2col.py and conv2d_backward.py have. A forced "winograd" that does not fit becomes "im2col".
+    or else by what im2col.py and conv2d_backward.py have. A forced "winograd" that does not fit becomes "im2col". On a GPU
+    im2col's product is conv2d_cuda.py's; from how many tiles on Winograd's is faster was measured on CPUs alone.
     """
     forced = os.environ.get("MINICNN_CONV")
     if forced not in (None, "", "direct", "im2col", "winograd"):

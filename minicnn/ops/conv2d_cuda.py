@@ -6,11 +6,12 @@ x framed with zeros, (N, C, HP, WP), holds the pixel of window (n, i, j) at plac
 
     (c HP + d k) WP + d l   +   (n C HP + s i) WP + s j         what the filter's place says, plus what the output says
 
-so that two short tables replace the matrix of all windows, which would be KH KW times as large as x.
+so that two tables, one as long as a filter and one as all planes of outputs, replace the matrix of all windows, which would be
+KH KW times as large as x.
 
     dL/dw: the same two tables, and the sum runs over the outputs (n, i, j) instead
     dL/dx at the rows h with (h + p) mod s = r, columns alike: of the filters only the rows k with d k mod s = r were ever there.
-           They saw h from output (h + p - d k) / s. So dL/dx is s^2 convolutions of dL/dy, one for each remainder.
+           They saw h from output (h + p - d k) / s. So dL/dx is s^2 convolutions of dL/dy at most, one for each remainder.
 """
 import math
 
@@ -100,7 +101,7 @@ def conv2d_backward_weight_cuda(dout, x, w_shape, stride, padding, dilation, gro
     return long_product(dout, framed(x, *padding, (HP, WP)), w_shape, tables, groups, steps, b_by_k=True)
 
 
-def _remainders(size, out_size, kernel, stride, padding, dilation):
+def _remainders(size, kernel, stride, padding, dilation):
     """Return for each remainder of an axis: first row h, how many; first k, step, how many; first output's shift, its step."""
     step = stride // math.gcd(stride, dilation)                 # so far apart are the k of a remainder
     for first in range(min(stride, size)):
@@ -116,7 +117,7 @@ def conv2d_backward_input_cuda(dout, w, x_size, stride, padding, dilation, group
     around = tuple(d * (k - 1) - p for d, k, p in zip(dilation, (KH, KW), padding))
     if min(around) >= 0 and algorithm(dout.shape, (CG, F, KH, KW), True, stride, around, dilation, groups) == "winograd":
         return winograd(dout, w, None, around[0], turned=True)
-    axes = [list(_remainders(*axis)) for axis in zip(x_size, dout.shape[2:], (KH, KW), stride, padding, dilation)]
+    axes = [list(_remainders(*axis)) for axis in zip(x_size, (KH, KW), stride, padding, dilation)]
     shifts = [[(shift + (count - 1) * step, rows - 1 + shift) for _, rows, _, _, count, shift, step in axis if count] or [(0, 0)]
               for axis in axes]                                 # from which output to which each remainder reads
     before = [max(0, *(-low for low, _ in axis), 0) for axis in shifts]

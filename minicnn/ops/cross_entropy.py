@@ -13,10 +13,11 @@ import numpy as np
 from numba import cuda
 
 from ..backend import pick
-from ..device import DeviceArray, cuda_jit, larger, threads_for, to_device
+from ..device import THREADS, DeviceArray, cuda_jit, larger, threads_for
 from ..errors import DtypeError, ShapeError, unknown_name
-from .op import Op, check_ndim, shape_of
+from .op import Op, check_ndim, placed, shape_of
 from .reductions import KERNELS as SUMS
+from .reductions import block_largest, block_total
 
 
 def cross_entropy_forward_ref(scores, target):
@@ -58,23 +59,24 @@ def cross_entropy_backward_cpu(dlosses, p, target):
 
 @cuda_jit("T2 l1 T1 T2")
 def cross_entropy_forward_kernel(scores, target, losses, p):
-    """A thread an example."""
-    n, C = cuda.grid(1), scores.shape[1]
-    if n < len(losses):
-        top, total = scores[n, 0], 0.0
-        for c in range(1, C):
-            top = larger(top, scores[n, c])
-        for c in range(C):
-            p[n, c] = math.exp(scores[n, c] - top)
-            total += p[n, c]
+    """A block an example: its threads take scores in turn, and each writes p of its own."""
+    n, C, total, top = cuda.blockIdx.x, scores.shape[1], 0.0, scores[cuda.blockIdx.x, 0]
+    for c in range(cuda.threadIdx.x, C, THREADS):
+        top = larger(top, scores[n, c])
+    top = block_largest(top)
+    for c in range(cuda.threadIdx.x, C, THREADS):
+        p[n, c] = math.exp(scores[n, c] - top)
+        total += p[n, c]
+    total = block_total(total)
+    for c in range(cuda.threadIdx.x, C, THREADS):
+        p[n, c] = p[n, c] / total
+    if cuda.threadIdx.x == 0:
         losses[n] = math.log(total) - (scores[n, target[n]] - top)
-        for c in range(C):
-            p[n, c] = p[n, c] / total
 
 
 def cross_entropy_forward_cuda(scores, target):
     losses, p = DeviceArray((len(scores),), scores.dtype), DeviceArray(scores.shape, scores.dtype)
-    cross_entropy_forward_kernel.launch(*threads_for(len(losses)), scores, to_device(target), losses, p)
+    cross_entropy_forward_kernel.launch(len(losses), THREADS, scores, target, losses, p)
     return losses, p
 
 
@@ -89,7 +91,7 @@ def cross_entropy_backward_kernel(dlosses, p, target, dscores):
 
 def cross_entropy_backward_cuda(dlosses, p, target):
     dscores = DeviceArray(p.shape, p.dtype)
-    cross_entropy_backward_kernel.launch(*threads_for(p.size), dlosses, p, to_device(target), dscores)
+    cross_entropy_backward_kernel.launch(*threads_for(p.size), dlosses, p, target, dscores)
     return dscores
 
 
@@ -105,8 +107,8 @@ class CrossEntropy(Op):
     @staticmethod
     def forward(ctx, scores, target, reduction):
         with np.errstate(invalid="ignore"):                         # inf - inf: the NaN says it
-            losses, ctx.p = pick(KERNELS)["forward"](scores, target)
-        ctx.target, ctx.reduction = target, reduction
+            ctx.target, ctx.reduction = placed(target, "cross_entropy"), reduction
+            losses, ctx.p = pick(KERNELS)["forward"](scores, ctx.target)
         if reduction == "none":
             return losses
         total = pick(SUMS)["sum_forward"](losses.reshape(1, len(losses))).reshape(())

@@ -11,10 +11,10 @@ import numpy as np
 from numba import cuda
 
 from ..backend import pick
-from ..device import cuda_jit, each, to_device
+from ..device import cuda_jit, each
 from ..errors import ShapeError
 from ..tensor import Tensor
-from .op import Op, shape_of
+from .op import Op, placed, shape_of
 
 
 def dropout_forward_ref(x, keep, p):
@@ -43,15 +43,15 @@ def dropout_backward_cpu(dout, keep, p):
 
 
 @cuda_jit("T1 b1 T T1")
-def dropout_kernel(x, keep, p, out):
+def dropout_kernel(x, keep, share, out):
     """A thread a number."""
     i = cuda.grid(1)
     if i < len(out):
-        out[i] = x[i] / (x.dtype.type(1) - p) if keep[i] else x.dtype.type(0)
+        out[i] = x[i] / share if keep[i] else x.dtype.type(0)
 
 
 def dropout_forward_cuda(x, keep, p):           # the random numbers are those of the CPU, so that the seed says the same
-    return each(dropout_kernel)(x, to_device(keep), p)
+    return each(dropout_kernel)(x, keep, 1 - p)
 
 
 KERNELS = {
@@ -64,8 +64,8 @@ KERNELS = {
 class Dropout(Op):
     @staticmethod
     def forward(ctx, x, keep, p):
-        ctx.keep, ctx.p = keep, p                       # a byte an element is all that is kept
-        return pick(KERNELS)["forward"](x, keep, p)
+        ctx.keep, ctx.p = placed(keep, "dropout"), p    # a byte an element is all that is kept
+        return pick(KERNELS)["forward"](x, ctx.keep, p)
 
     @staticmethod
     def backward(ctx, dout):

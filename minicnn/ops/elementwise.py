@@ -74,6 +74,7 @@ _NUMPY = {"exp_forward": exp_forward_ref, "exp_backward": exp_backward_ref,
 
 @cuda_jit("T1 T1")
 def exp_forward_kernel(x, out):
+    """A thread a number."""
     i = cuda.grid(1)
     if i < len(out):
         out[i] = math.exp(x[i])
@@ -81,6 +82,7 @@ def exp_forward_kernel(x, out):
 
 @cuda_jit("T1 T1 T1")
 def exp_backward_kernel(dout, out, dx):
+    """A thread a number."""
     i = cuda.grid(1)
     if i < len(dx):
         dx[i] = dout[i] * out[i]
@@ -88,6 +90,7 @@ def exp_backward_kernel(dout, out, dx):
 
 @cuda_jit("T1 T1")
 def log_forward_kernel(x, out):
+    """A thread a number."""
     i = cuda.grid(1)
     if i < len(out):
         out[i] = math.log(x[i]) if x[i] > 0 else -math.inf if x[i] == 0 else math.nan
@@ -95,6 +98,7 @@ def log_forward_kernel(x, out):
 
 @cuda_jit("T1 T1 T1")
 def log_backward_kernel(dout, x, dx):
+    """A thread a number."""
     i = cuda.grid(1)
     if i < len(dx):
         dx[i] = dout[i] / x[i]
@@ -102,6 +106,7 @@ def log_backward_kernel(dout, x, dx):
 
 @cuda_jit("T1 T1")
 def sqrt_forward_kernel(x, out):
+    """A thread a number."""
     i = cuda.grid(1)
     if i < len(out):
         out[i] = math.sqrt(x[i]) if x[i] >= 0 else math.nan
@@ -109,6 +114,7 @@ def sqrt_forward_kernel(x, out):
 
 @cuda_jit("T1 T1 T1")
 def sqrt_backward_kernel(dout, out, dx):
+    """A thread a number."""
     i = cuda.grid(1)
     if i < len(dx):
         dx[i] = dout[i] / (out[i] + out[i])
@@ -116,6 +122,7 @@ def sqrt_backward_kernel(dout, out, dx):
 
 @cuda_jit("T1 T1")
 def abs_forward_kernel(x, out):
+    """A thread a number."""
     i = cuda.grid(1)
     if i < len(out):
         out[i] = math.fabs(x[i])
@@ -123,6 +130,7 @@ def abs_forward_kernel(x, out):
 
 @cuda_jit("T1 T1 T1")
 def abs_backward_kernel(dout, x, dx):
+    """A thread a number."""
     i = cuda.grid(1)
     if i < len(dx):
         dx[i] = dout[i] if x[i] > 0 else -dout[i] if x[i] < 0 else dout[i] * x[i]       # a NaN stays one
@@ -130,6 +138,7 @@ def abs_backward_kernel(dout, x, dx):
 
 @cuda_jit("T1 T T T1")
 def clip_forward_kernel(x, low, high, out):
+    """A thread a number."""
     i = cuda.grid(1)
     if i < len(out):
         value = low if x[i] < low else x[i]
@@ -138,6 +147,7 @@ def clip_forward_kernel(x, low, high, out):
 
 @cuda_jit("T1 T1 T T T1")
 def clip_backward_kernel(dout, x, low, high, dx):
+    """A thread a number."""
     i = cuda.grid(1)
     if i < len(dx):
         dx[i] = dout[i] if low <= x[i] <= high else 0

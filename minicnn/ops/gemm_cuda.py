@@ -7,14 +7,15 @@ memory takes hundreds, and only so many can be on their way. So what counts is h
 
     rung                    loads from the GPU's memory    loads from shared memory    for each multiply-add
     naive                   2                              -
-    tiled                   2 / TILE                       2
-    register-blocked        2 / TILE                       2 / EACH
+    tiled                   2 / 16                         2
+    register-blocked        2 / 128                        2 / 8
 
 naive: a thread an output. Neighbouring threads read neighbouring columns of b, one piece of memory, and all the same a.
-tiled: a block makes TILE x TILE outputs. Its threads copy TILE x DEPTH numbers of a and DEPTH x TILE of b to shared memory, the
-chip's own, wait for each other, and use each number TILE times.
-register-blocked: the same, but a thread makes EACH x EACH outputs, whose sums stay in registers: of 2 EACH numbers from shared
-memory it makes EACH^2 products. While it does, the next tiles are already on their way from the GPU's memory to registers.
+tiled: a block makes 16 x 16 outputs. Its threads copy 16 x 16 numbers of a and as many of b to shared memory, the chip's own,
+wait for each other, and use each number 16 times.
+register-blocked: a block makes 128 x 128 outputs of tiles of a and b that are DEPTH deep, and a thread 8 x 8 of them, whose sums
+stay in registers: of 16 numbers from shared memory it makes 64 products. While it does, the next tiles are already on their way
+from the GPU's memory to registers. For small products tiles are 64 wide, and a thread makes 4 x 4.
 
 Where numbers lie is said by tables, so that transposed matrices, and windows of a picture, need no copy:
 
@@ -23,20 +24,24 @@ Where numbers lie is said by tables, so that transposed matrices, and windows of
 A convolution is this product with k = (channel, row, column of the filter) and n = (picture, row, column of the output): the
 pixel of a window lies at the sum of what k says and what n says. So the matrix of all windows is never written down.
 Sums run over k in order; the same bits each time. float32 is exact float32 (no TF32), float64 uses smaller tiles.
+
+What the compilers make of the third rung, for a step of two k: 128 multiply-adds, 20 loads from shared memory and some 25 others
+(sm_90); 128 registers a thread, so that two blocks of 256 threads find room in a multiprocessor. GFLOP/s on your GPU:
+`python -m tools.bench product --backend cuda --peers`. (Not measured by us yet.)
 Source: V. Volkov and J. Demmel 2008; the ladder as in S. Boehm, "How to Optimize a CUDA Matmul Kernel", 2022.
 """
-import functools
 import math
 
 import numpy as np
 from numba import cuda, int32, uint32, uint64
 
-from ..device import SIMULATED, DeviceArray, cuda_jit, gpu_function, processors, small, smaller, to_device
-from .reductions import sum_over_cuda
+from ..device import SIMULATED, DeviceArray, cuda_jit, gpu_function, kept, processors, small, smaller, to_device
+from .reductions import add_parts
 
 DEPTH = 4 if SIMULATED else 8               # rows of b and columns of a in a tile
 BIG, SMALL = ((8, 4), (4, 2)) if SIMULATED else ((128, 8), (64, 4))         # (TILE, EACH)
-SPAN = 64 if SIMULATED else 512             # least length of a part of a sum
+SLOWER = {BIG: 1.0, SMALL: 1.78}            # instructions for a multiply-add: 1.68 in big tiles, 2.98 in small ones (sm_90)
+SPAN, MANY = (64, 16) if SIMULATED else (512, 512)      # least length of a part of a sum; blocks that keep a GPU busy
 
 
 @cuda_jit("T2 T2 T2")
@@ -50,21 +55,21 @@ def matmul_naive_kernel(a, b, c):
         c[m, n] = total
 
 
-TILE = 4 if SIMULATED else 16
+SIDE = 4 if SIMULATED else 16
 
 
 @cuda_jit("T2 T2 T2")
 def matmul_tiled_kernel(a, b, c):
-    """Second rung: a block of TILE x TILE threads shares what it loads. All wait before tiles are read, and before the next."""
-    a_tile = cuda.shared.array((TILE, TILE), a.dtype)
-    b_tile = cuda.shared.array((TILE, TILE), a.dtype)
+    """Second rung: a block of SIDE x SIDE threads shares what it loads. All wait before tiles are read, and before the next."""
+    a_tile = cuda.shared.array((SIDE, SIDE), a.dtype)
+    b_tile = cuda.shared.array((SIDE, SIDE), a.dtype)
     n, m = cuda.grid(2)
     i, j, total = cuda.threadIdx.y, cuda.threadIdx.x, c.dtype.type(0)
-    for k in range(0, b.shape[0], TILE):
+    for k in range(0, b.shape[0], SIDE):
         a_tile[i, j] = a[m, k + j] if m < c.shape[0] and k + j < b.shape[0] else a.dtype.type(0)
         b_tile[i, j] = b[k + i, n] if k + i < b.shape[0] and n < c.shape[1] else a.dtype.type(0)
         cuda.syncthreads()
-        for l in range(TILE):
+        for l in range(SIDE):
             total += a_tile[i, l] * b_tile[l, j]
         cuda.syncthreads()
     if m < c.shape[0] and n < c.shape[1]:
@@ -109,7 +114,7 @@ def movers(tile, count):
 
 def multiplier(each, across):
     """Make what multiplies two tiles. Thread (i, j) makes rows i each, i each + 1, ... and columns j, j + across, ... of c."""
-    size, each, across, depth, two = each, np.uint64(each), np.uint64(across), np.uint64(DEPTH), np.uint64(2)
+    size, each, across, depth, two = each, np.uint64(each), np.uint64(across), np.uint64(DEPTH), np.uint64(2)   # size: as an int
 
     @gpu_function
     def multiply(a_tiles, b_tiles, half, sums):
@@ -194,7 +199,7 @@ PRODUCTS = {(*size, *by_k): register_blocked(*size, *by_k)
             for size in (BIG, SMALL) for by_k in ((True, False), (True, True), (False, False), (False, True))}
 
 
-@functools.lru_cache(maxsize=512)
+@kept
 def table(first, second):
     """Return two rows of places, (2, count) int32, each the sums over axes of (how many, how far apart[, where it begins])."""
     return to_device(np.stack([_places(first), _places(second)]))
@@ -210,30 +215,45 @@ def _places(axes):
 def product(a, b, c, tables, bias=None, batch=1, steps=(0, 0, 0), a_by_k=True, b_by_k=False):
     """Write the product to the DeviceArray c and return it; `tables` (at_m, at_n, at_k) say what lies where.
 
-    With a batch, the k-th matrices lie k `steps` further; bias (batch M,) or None.
+    With a batch, matrices number g lie g `steps` of a, b and c further; bias (batch M,) or None.
     """
     bias = DeviceArray((0,), a.dtype) if bias is None else bias
     M, N, K = (t.shape[1] for t in tables)
-    blocks = {size: (-(-N // size[0]), -(-M // size[0]), batch) for size in (BIG, SMALL)}
-    size = BIG if a.dtype == np.float32 and math.prod(blocks[BIG]) >= processors() else SMALL
-    PRODUCTS[(*size, a_by_k, b_by_k)].launch(blocks[size], (size[0] // size[1]) ** 2, a, b, bias, *tables, small(*steps, 1, K), c)
+    (tile, each), blocks = size_for(M, N, batch, a.dtype)
+    PRODUCTS[tile, each, a_by_k, b_by_k].launch(blocks, (tile // each) ** 2, a, b, bias, *tables, small(*steps, 1, K), c)
     return c
+
+
+def size_for(M, N, batch, dtype):
+    """Return (tile, each) and the blocks with which a product takes the least time, as far as can be said beforehand.
+
+    What is beyond the end of c in a tile is computed for nothing, and fewer blocks than multiprocessors leave some idle.
+    """
+    def time(size):
+        return max(math.prod(blocks[size]), processors()) * size[0] ** 2 * SLOWER[size]
+    blocks = {size: (-(-N // size[0]), -(-M // size[0]), batch) for size in (BIG, SMALL)}
+    size = min((BIG, SMALL), key=time) if dtype == np.float32 else SMALL
+    return size, blocks[size]
 
 
 def long_product(a, b, shape, tables, batch=1, steps=(0, 0), a_by_k=True, b_by_k=False):
     """Return c (batch, M, N) of few numbers with long sums, which are cut in parts, so that all of the GPU has work.
 
-    The parts depend on the shapes and the GPU alone, and their sums are added in order.
+    The parts depend on the shapes alone, and their sums are added in order: the same bits on every GPU.
     """
     at_m, at_n, at_k = tables
     M, N, K = (t.shape[1] for t in tables)
-    blocks = -(-N // SMALL[0]), -(-M // SMALL[0])
-    parts = max(1, min(K // SPAN, 4 * processors() // max(1, math.prod(blocks) * batch)))
+    blocks, parts = (-(-N // SMALL[0]), -(-M // SMALL[0])), parts_of(M, N, K, batch)
     span = -(-K // parts)
     c, no_bias = DeviceArray((batch, parts, M * N), a.dtype), DeviceArray((0,), a.dtype)
     PRODUCTS[(*SMALL, a_by_k, b_by_k)].launch((*blocks, batch * parts), (SMALL[0] // SMALL[1]) ** 2, a, b, no_bias,
                                               at_m, at_n, at_k, small(*steps, M * N, parts, span), c)
-    return (sum_over_cuda(c, (1,)) if parts > 1 else c).reshape(shape)
+    return (add_parts(c) if parts > 1 else c).reshape(shape)
+
+
+def parts_of(M, N, K, batch):
+    """Return in how many parts sums over k are cut: of at least SPAN terms, and until there are MANY blocks of threads."""
+    return max(1, min(K // SPAN, MANY // max(1, -(-N // SMALL[0]) * -(-M // SMALL[0]) * batch)))
 
 
 def matmul_cuda(a, b, a_turned=False, b_turned=False, bias=None, c_turned=False):
@@ -241,11 +261,13 @@ def matmul_cuda(a, b, a_turned=False, b_turned=False, bias=None, c_turned=False)
 
     Turned: a lies there as (K, M), b as (N, K), c shall be (N, M).
     """
-    G = max(len(a), len(b))
+    G = max(len(a), len(b)) if len(a) and len(b) else 0
     (M, K), N = a.shape[1:][::-1] if a_turned else a.shape[1:], b.shape[1 if b_turned else 2]
     c = DeviceArray((G, N, M) if c_turned else (G, M, N), a.dtype)
     tables = (table(((M, 1 if a_turned else K),), ((M, 1 if c_turned else N),)),
               table(((N, K if b_turned else 1),), ((N, M if c_turned else 1),)),
               table(((K, M if a_turned else 1),), ((K, 1 if b_turned else N),)))
     steps = M * K if len(a) > 1 else 0, K * N if len(b) > 1 else 0, M * N
+    if bias is None and not c_turned and parts_of(M, N, K, G) > 1:
+        return long_product(a, b, c.shape, tables, G, steps[:2], not a_turned, b_turned)
     return product(a, b, c, tables, bias, G, steps, not a_turned, b_turned)

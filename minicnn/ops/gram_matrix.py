@@ -73,11 +73,13 @@ class GramMatrix(Op):
         N, C, H, W = ctx.x_shape = x.shape
         ctx.features = x.reshape(N, C, H * W)
         ctx.divisor = math.prod((C, H, W)) if normalize else 1
-        return pick(KERNELS)["forward"](ctx.features) / ctx.divisor
+        gram = pick(KERNELS)["forward"](ctx.features)
+        return gram / ctx.divisor if normalize else gram
 
     @staticmethod
     def backward(ctx, dout):
-        return (pick(KERNELS)["backward"](dout / ctx.divisor, ctx.features).reshape(ctx.x_shape),)
+        dout = dout if ctx.divisor == 1 else dout / ctx.divisor
+        return (pick(KERNELS)["backward"](dout, ctx.features).reshape(ctx.x_shape),)
 
 
 def gram_matrix(x, normalize=False):

@@ -18,7 +18,8 @@ from ..backend import pick
 from ..device import THREADS, DeviceArray, cuda_jit
 from ..errors import ShapeError
 from ..jit import jit
-from .gemm_cuda import long_product, matmul_cuda, table
+from .arithmetic import KERNELS as ARITHMETIC
+from .gemm_cuda import matmul_cuda, parts_of
 from .op import Op, filled, shape_of
 from .reductions import block_total, sum_over_cuda, sum_over_ref
 
@@ -125,20 +126,22 @@ def linear_forward_kernel(x, w, b, out):
 
 
 def linear_forward_cuda(x, w, b):
-    """Several images: the product w x^T, turned (gemm_cuda.py)."""
+    """Several images: x w^T, in parts of the long sums while images are few, else the product w x^T, turned (gemm_cuda.py)."""
     (N, D), M = x.shape, len(w)
     if N == 1:
         out = DeviceArray((N, M), x.dtype)
         linear_forward_kernel.launch(M, THREADS, x, w, b, out)
         return out
-    return matmul_cuda(w.reshape(1, M, D), x.reshape(1, N, D), b_turned=True, bias=b, c_turned=True).reshape(N, M)
+    w, x = w.reshape(1, M, D), x.reshape(1, N, D)
+    if parts_of(N, M, D, 1) > 1:
+        return ARITHMETIC["cuda"]["add_forward"](matmul_cuda(x, w, b_turned=True).reshape(N, M), b)
+    return matmul_cuda(w, x, b_turned=True, bias=b, c_turned=True).reshape(N, M)
 
 
 def linear_backward_input_cuda(dout, w):
-    """dL/dx^T = w^T dL/dy^T, which w lies for as it is: long sums over the outputs."""
+    """dL/dy w, in parts of the sums over the outputs while images are few."""
     (N, M), D = dout.shape, w.shape[1]
-    tables = table(((N, M),), ((N, D),)), table(((D, 1),), ((D, 1),)), table(((M, 1),), ((M, D),))
-    return long_product(dout, w, (N, D), tables)
+    return matmul_cuda(dout.reshape(1, N, M), w.reshape(1, M, D)).reshape(N, D)
 
 
 def linear_backward_weight_cuda(dout, x):

@@ -13,8 +13,9 @@ import numpy as np
 from numba import cuda
 
 from ..backend import pick
-from ..device import cuda_jit, larger
+from ..device import THREADS, cuda_jit, larger
 from .op import Op
+from .reductions import block_largest, block_total
 from .softmax import as_lines, checked_dim, line_by_line
 
 
@@ -58,29 +59,30 @@ def log_softmax_backward_cpu(dout, out):
 
 @cuda_jit("T3 T3")
 def log_softmax_forward_kernel(x, out):
-    """A thread a line."""
-    line, (A, n, B) = cuda.grid(1), x.shape
-    if line < A * B:
-        a, b = line // B, line % B
-        top, total = x[a, 0, b], 0.0
-        for i in range(1, n):
-            top = larger(top, x[a, i, b])
-        for i in range(n):
-            total += math.exp(x[a, i, b] - top)
-        for i in range(n):
-            out[a, i, b] = x[a, i, b] - top - math.log(total)
+    """A block a line: its threads take numbers in turn, and each writes its own."""
+    (_, n, B), t = x.shape, cuda.threadIdx.x
+    a, b = cuda.blockIdx.x // B, cuda.blockIdx.x % B
+    top, total = x[a, 0, b], 0.0
+    for i in range(t, n, THREADS):
+        top = larger(top, x[a, i, b])
+    top = block_largest(top)
+    for i in range(t, n, THREADS):
+        total += math.exp(x[a, i, b] - top)
+    total = math.log(block_total(total))
+    for i in range(t, n, THREADS):
+        out[a, i, b] = x[a, i, b] - top - total
 
 
 @cuda_jit("T3 T3 T3")
 def log_softmax_backward_kernel(dout, out, dx):
-    """A thread a line."""
-    line, (A, n, B) = cuda.grid(1), out.shape
-    if line < A * B:
-        a, b, total = line // B, line % B, 0.0
-        for j in range(n):
-            total += dout[a, j, b]
-        for i in range(n):
-            dx[a, i, b] = dout[a, i, b] - math.exp(out[a, i, b]) * total
+    """A block a line: its threads take numbers in turn, and each writes its own."""
+    (_, n, B), t, total = out.shape, cuda.threadIdx.x, 0.0
+    a, b = cuda.blockIdx.x // B, cuda.blockIdx.x % B
+    for j in range(t, n, THREADS):
+        total += dout[a, j, b]
+    total = block_total(total)
+    for i in range(t, n, THREADS):
+        dx[a, i, b] = dout[a, i, b] - math.exp(out[a, i, b]) * total
 
 
 KERNELS = {

@@ -212,22 +212,33 @@ def normalize_statistics_cuda(x):
     return mean, var
 
 
-@cuda_jit("T4 d1 d1 d d1 d1 T4")
-def normalize_forward_kernel(x, mean, var, eps, weight, bias, y):
+@cuda_jit("d1 d d1")
+def normalize_scale_kernel(var, eps, scale):
+    """A thread a set: 1 / sigma, once for all its numbers."""
+    s = cuda.grid(1)
+    if s < len(scale):
+        scale[s] = 1 / math.sqrt(var[s] + eps)
+
+
+_scale = each(normalize_scale_kernel)
+
+
+@cuda_jit("T4 d1 d1 d1 d1 T4")
+def normalize_forward_kernel(x, mean, scale, weight, bias, y):
     """A thread a number."""
     i, (S, K, P) = cuda.grid(1), x.shape[1:]
     if i < x.size:
         a, s, k, p = i // (S * K * P), i // (K * P) % S, i // P % K, i % P
         c = (s * K + k) % len(weight)
-        y[a, s, k, p] = (x[a, s, k, p] - mean[s]) * (weight[c] / math.sqrt(var[s] + eps)) + bias[c]
+        y[a, s, k, p] = (x[a, s, k, p] - mean[s]) * (weight[c] * scale[s]) + bias[c]
 
 
 def normalize_forward_cuda(x, mean, var, eps, weight, bias):
-    return each(normalize_forward_kernel)(x, mean, var, eps, weight, bias)
+    return each(normalize_forward_kernel)(x, mean, _scale(var, eps), weight, bias)
 
 
-@cuda_jit("T4 T4 d1 d1 d d4")
-def normalize_sums_kernel(dy, x, mean, var, eps, sums):
+@cuda_jit("T4 T4 d1 d1 d4")
+def normalize_sums_kernel(dy, x, mean, scale, sums):
     """A block a plane: its threads take numbers in turn. sums (2, A, S, K)."""
     (S, K, P), t = x.shape[1:], cuda.threadIdx.x
     a, s, k = cuda.blockIdx.x // (S * K), cuda.blockIdx.x // K % S, cuda.blockIdx.x % K
@@ -237,12 +248,12 @@ def normalize_sums_kernel(dy, x, mean, var, eps, sums):
         products += dy[a, s, k, p] * (x[a, s, k, p] - mean[s])
     gradients, products = block_total(gradients), block_total(products)
     if t == 0:
-        sums[0, a, s, k], sums[1, a, s, k] = gradients, products / math.sqrt(var[s] + eps)
+        sums[0, a, s, k], sums[1, a, s, k] = gradients, products * scale[s]
 
 
 def normalize_sums_cuda(dy, x, mean, var, eps):
     sums = DeviceArray((2, *x.shape[:3]), np.float64)
-    normalize_sums_kernel.launch(math.prod(x.shape[:3]), THREADS, dy, x, mean, var, eps, sums)
+    normalize_sums_kernel.launch(math.prod(x.shape[:3]), THREADS, dy, x, mean, _scale(var, eps), sums)
     return sums
 
 
@@ -281,19 +292,18 @@ def normalize_affine_cuda(sums, channels):
     return gradients
 
 
-@cuda_jit("T4 T4 d1 d1 d d1 d2 T4")
-def normalize_backward_kernel(dy, x, mean, var, eps, weight, means, dx):
+@cuda_jit("T4 T4 d1 d1 d1 d2 T4")
+def normalize_backward_kernel(dy, x, mean, scale, weight, means, dx):
     """A thread a number."""
     i, (S, K, P) = cuda.grid(1), x.shape[1:]
     if i < x.size:
         a, s, k, p = i // (S * K * P), i // (K * P) % S, i // P % K, i % P
-        scale = 1 / math.sqrt(var[s] + eps)
-        g, xhat = weight[(s * K + k) % len(weight)] * dy[a, s, k, p], (x[a, s, k, p] - mean[s]) * scale
-        dx[a, s, k, p] = (g - means[0, s] - xhat * means[1, s]) * scale
+        g, xhat = weight[(s * K + k) % len(weight)] * dy[a, s, k, p], (x[a, s, k, p] - mean[s]) * scale[s]
+        dx[a, s, k, p] = (g - means[0, s] - xhat * means[1, s]) * scale[s]
 
 
 def normalize_backward_cuda(dy, x, mean, var, eps, weight, means):
-    return each(normalize_backward_kernel)(dy, x, mean, var, eps, weight, means)
+    return each(normalize_backward_kernel)(dy, x, mean, _scale(var, eps), weight, means)
 
 
 KERNELS = {

@@ -48,7 +48,7 @@ def placed(array, op):
     """
     on_gpu = isinstance(array, DeviceArray)
     if current() == "cuda":
-        return array if on_gpu else once(array, "cuda", to_device)
+        return array if on_gpu else constant(array) if array.size == 1 else once(array, "cuda", to_device)
     if on_gpu:
         raise BackendError(f"{op}: an input of shape {array.shape} is on the GPU and the backend in use is {current()!r}; stay "
                            "in use('cuda'), or give its copy, the Tensor's .data")

@@ -16,11 +16,14 @@ import numpy as np
 from numba import cuda, float64, int64
 
 from ..backend import pick
-from ..device import THREADS, DeviceArray, cuda_jit, gpu_function, smaller, threads_for
+from ..device import THREADS, DeviceArray, cuda_jit, gpu_function, larger, smaller, threads_for
 from ..errors import ShapeError
 from .op import Op, shape_of
 from .shape_ops import KERNELS as SHAPE
 from .shape_ops import permute_forward_cuda
+
+
+SHORT = 32                          # numbers of a row that one thread of a GPU adds up
 
 
 def sum_forward_ref(x):
@@ -97,6 +100,50 @@ def block_total(value):
     return total
 
 
+@gpu_function
+def block_largest(value):
+    """Return the largest of a number of each thread of a block, to all of them."""
+    tops, t = cuda.shared.array(THREADS, float64), cuda.threadIdx.x
+    tops[t] = value
+    cuda.syncthreads()
+    half = THREADS // 2
+    while half > 0:
+        if t < half:
+            tops[t] = larger(tops[t], tops[t + half])
+        cuda.syncthreads()
+        half //= 2
+    top = tops[0]
+    cuda.syncthreads()
+    return top
+
+
+@cuda_jit("T2 d1")
+def sum_short_kernel(x, out):
+    """A thread a row, for short ones."""
+    row, total = cuda.grid(1), 0.0
+    if row < len(out):
+        for j in range(x.shape[1]):
+            total += x[row, j]
+        out[row] = total
+
+
+@cuda_jit("T3 T2")
+def add_parts_kernel(parts, out):
+    """A thread a number of out (rows, count): the sum over the middle axis of parts (rows, n, count), in order."""
+    i, count, total = cuda.grid(1), out.shape[1], 0.0
+    if i < out.size:
+        for part in range(parts.shape[1]):
+            total += parts[i // count, part, i % count]
+        out[i // count, i % count] = total
+
+
+def add_parts(parts):
+    """Return the sums (rows, count) over the middle axis of a DeviceArray (rows, n, count)."""
+    out = DeviceArray((len(parts), parts.shape[2]), parts.dtype)
+    add_parts_kernel.launch(*threads_for(out.size), parts, out)
+    return out
+
+
 @cuda_jit("T2 n d2")
 def sum_kernel(x, span, out):
     """Block (row, part) adds up `span` numbers of its row, neighbours by neighbouring threads; out (rows, parts) is its own."""
@@ -112,6 +159,10 @@ def sum_kernel(x, span, out):
 def sum_forward_cuda(x):
     """Sums in float64. Few long rows are cut in parts, so that all of the GPU has work, and the parts' sums are added up."""
     rows, count = x.shape
+    if count <= SHORT:
+        out = DeviceArray((rows,), np.float64)
+        sum_short_kernel.launch(*threads_for(rows), x, out)
+        return out.astype(x.dtype)
     parts = min(256, count // (16 * THREADS), 1024 // (rows or 1)) or 1
     span = -(-count // parts)
     out = DeviceArray((rows, parts), np.float64)
@@ -134,6 +185,12 @@ def sum_backward_cuda(dout, count):
 
 
 def sum_over_cuda(x, axes):
+    """Without moving numbers where axes side by side go; else after bringing them together at the end."""
+    if len(axes) and tuple(axes) == tuple(range(axes[0], axes[0] + len(axes))):
+        end = axes[0] + len(axes)
+        lead, gone, rest = (math.prod(x.shape[k] for k in part) for part in (range(axes[0]), axes, range(end, x.ndim)))
+        if rest > 1:
+            return add_parts(x.reshape(lead, gone, rest)).reshape(x.shape[:axes[0]] + x.shape[end:])
     stay = [axis for axis in range(x.ndim) if axis not in axes]
     rows = math.prod(x.shape[a] for a in stay)
     moved = permute_forward_cuda(x, (*stay, *axes)).reshape(rows, x.size // (rows or 1))

@@ -8,6 +8,7 @@ them there: number (i, j, ...) of an array lies at first + i steps[0] + j steps[
 Names as torch's; getitem is x[index].
 """
 import math
+from numbers import Integral
 
 import numpy as np
 from numba import cuda
@@ -129,8 +130,9 @@ def add_at(x, places, size):
 
 
 def permute_forward_cuda(x, dims):
-    if tuple(dims) == tuple(range(x.ndim)):
-        return x                                            # nobody writes to it
+    moved = [d for d in dims if x.shape[d] != 1]
+    if moved == sorted(moved):                              # the same numbers in the same order, and nobody writes to them
+        return x.reshape([x.shape[d] for d in dims])
     steps = steps_of(x.shape)
     return gathered(x, 0, [steps[d] for d in dims], [x.shape[d] for d in dims])
 
@@ -144,7 +146,9 @@ def _where(index, shape):
 
 
 def _is_basic(index):
-    return not any(isinstance(i, np.ndarray) for i in (index if isinstance(index, tuple) else (index,)))
+    """Whether all parts of an index are ints, slices, None or Ellipsis, so that x[index] is a view."""
+    return all(i is None or i is Ellipsis or isinstance(i, (slice, Integral)) and not isinstance(i, bool)
+               for i in (index if isinstance(index, tuple) else (index,)))
 
 
 def getitem_forward_cuda(x, index):
@@ -241,7 +245,7 @@ def permute(x, dims):
 def getitem(x, index):
     """Return x[index]: ints, slices, Ellipsis, None, integer and boolean arrays, as in NumPy. Not a view."""
     items = index if isinstance(index, tuple) else (index,)
-    items = tuple(np.array(i) if isinstance(i, (list, np.ndarray)) else i for i in items)
+    items = tuple(i if isinstance(i, Tensor) or _is_basic((i,)) else np.array(i) for i in items)
     for i in items:
         if isinstance(i, Tensor) or isinstance(i, np.ndarray) and i.size and i.dtype.kind not in "iub":
             raise ShapeError(f"getitem: an index must hold whole numbers or truth values, not {i.dtype}")

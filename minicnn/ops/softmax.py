@@ -14,9 +14,10 @@ import numpy as np
 from numba import cuda
 
 from ..backend import pick
-from ..device import DeviceArray, cuda_jit, larger, threads_for
+from ..device import THREADS, DeviceArray, cuda_jit, larger
 from ..errors import ShapeError
 from .op import Op, shape_of
+from .reductions import block_largest, block_total
 
 
 def softmax_forward_ref(x):
@@ -59,37 +60,38 @@ def softmax_backward_cpu(dout, p):
 
 @cuda_jit("T3 T3")
 def softmax_forward_kernel(x, out):
-    """A thread a line."""
-    line, (A, n, B) = cuda.grid(1), x.shape
-    if line < A * B:
-        a, b = line // B, line % B
-        top, total = x[a, 0, b], 0.0
-        for i in range(1, n):
-            top = larger(top, x[a, i, b])
-        for i in range(n):
-            out[a, i, b] = math.exp(x[a, i, b] - top)
-            total += out[a, i, b]
-        for i in range(n):
-            out[a, i, b] = out[a, i, b] / total
+    """A block a line: its threads take numbers in turn, and each writes its own."""
+    (_, n, B), t = x.shape, cuda.threadIdx.x
+    a, b = cuda.blockIdx.x // B, cuda.blockIdx.x % B
+    top, total = x[a, 0, b], 0.0
+    for i in range(t, n, THREADS):
+        top = larger(top, x[a, i, b])
+    top = block_largest(top)
+    for i in range(t, n, THREADS):
+        out[a, i, b] = math.exp(x[a, i, b] - top)
+        total += out[a, i, b]
+    total = block_total(total)
+    for i in range(t, n, THREADS):
+        out[a, i, b] = out[a, i, b] / total
 
 
 @cuda_jit("T3 T3 T3")
 def softmax_backward_kernel(dout, p, dx):
-    """A thread a line."""
-    line, (A, n, B) = cuda.grid(1), p.shape
-    if line < A * B:
-        a, b, total = line // B, line % B, 0.0
-        for j in range(n):
-            total += p[a, j, b] * dout[a, j, b]
-        for i in range(n):
-            dx[a, i, b] = p[a, i, b] * (dout[a, i, b] - total)
+    """A block a line: its threads take numbers in turn, and each writes its own."""
+    (_, n, B), t, total = p.shape, cuda.threadIdx.x, 0.0
+    a, b = cuda.blockIdx.x // B, cuda.blockIdx.x % B
+    for j in range(t, n, THREADS):
+        total += p[a, j, b] * dout[a, j, b]
+    total = block_total(total)
+    for i in range(t, n, THREADS):
+        dx[a, i, b] = p[a, i, b] * (dout[a, i, b] - total)
 
 
 def line_by_line(kernel):
-    """Return the function that runs a kernel with a thread for each line (a, b) of arrays (A, n, B); the last one is made."""
+    """Return the function that runs a kernel with a block for each line (a, b) of arrays (A, n, B); the last one is made."""
     def run(*args):
         (A, _, B), out = args[0].shape, DeviceArray(args[0].shape, args[0].dtype)
-        kernel.launch(*threads_for(A * B), *args, out)
+        kernel.launch(A * B, THREADS, *args, out)
         return out
     return run
 

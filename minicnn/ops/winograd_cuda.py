@@ -5,7 +5,7 @@
 for the 36 points p; M is a batch of 36 matrix products (gemm_cuda.py). Neighbouring threads have neighbouring tiles t, so that
 what they write of V, and read of M, is one piece of memory. U is kept with the filters.
 """
-from numba import cuda
+from numba import cuda, float64
 
 from ..device import DeviceArray, cuda_jit, gpu_function, threads_for
 from .frozen import once
@@ -46,7 +46,7 @@ def winograd_filters_kernel(w, turned, U):
     i, (F, C) = cuda.grid(1), U.shape[1:]
     if i < F * C:
         f, c = i // C, i % C
-        half = cuda.local.array((6, 3), w.dtype)
+        half = cuda.local.array((6, 3), float64)
         for l in range(3):
             if turned:
                 column = filter_points(w[c, f, 2, 2 - l], w[c, f, 1, 2 - l], w[c, f, 0, 2 - l])

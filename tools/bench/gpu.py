@@ -15,6 +15,7 @@ from minicnn.errors import MinicnnError
 SIZE = 4096                 # of the matrices, a side
 SMALLER = 1024              # for the naive rung, which would take seconds
 TSNE_STEPS = 1000
+RUNS = 10
 
 
 def description():
@@ -24,14 +25,15 @@ def description():
         return "GPU " + subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[0]
     except (OSError, subprocess.CalledProcessError, IndexError):
         from numba import cuda
-        return f"GPU {cuda.get_current_device().name.decode()}"
+        name = cuda.get_current_device().name
+        return f"GPU {name.decode() if isinstance(name, bytes) else name}"
 
 
 def rungs(a, b):
     """Return {name: function that launches the product of two square DeviceArrays and returns it}."""
     from minicnn.device import DeviceArray
     from minicnn.ops import gemm_cuda
-    (n, _), tile = a.shape, gemm_cuda.TILE
+    (n, _), tile = a.shape, gemm_cuda.SIDE
     c, blocks = DeviceArray(a.shape, a.dtype), -(-n // tile)
 
     def launched(kernel):
@@ -43,46 +45,32 @@ def rungs(a, b):
             "register-blocked": lambda: gemm_cuda.matmul_cuda(a.reshape(1, n, n), b.reshape(1, n, n))}
 
 
-def seconds_of(run, rounds):
-    """Return the medians of the GPU's own clock around a run."""
-    from numba import cuda
+def seconds_of(run, event, rounds):
+    """Return the median of `rounds` turns of RUNS runs, per run, by the GPU's own clock; event: makes a mark of it."""
     run()
     times = []
     for _ in range(rounds):
-        start, end = cuda.event(), cuda.event()
+        start, end = event(), event()
         start.record()
-        run()
+        for _ in range(RUNS):               # so that the GPU has work while Python prepares the next launch
+            run()
         end.record()
         end.synchronize()
-        times.append(start.elapsed_time(end) / 1e3)
+        times.append(start.elapsed_time(end) / 1e3 / RUNS)
     return statistics.median(times)
 
 
 def cublas(a, b):
-    """Return a function that multiplies two NumPy arrays by PyTorch, which asks cuBLAS; its result as a NumPy array, too."""
+    """Return (run, event): a function that multiplies two NumPy arrays by PyTorch, which asks cuBLAS, without TF32; its marks."""
     import torch
     torch.backends.cuda.matmul.allow_tf32 = False
     a, b = (torch.from_numpy(x).cuda() for x in (a, b))
-    return lambda: torch.matmul(a, b), lambda: torch.matmul(a, b).cpu().numpy()
-
-
-def torch_seconds(run, rounds):
-    """Return the same of PyTorch's, by PyTorch's events."""
-    import torch
-    run()
-    times = []
-    for _ in range(rounds):
-        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-        start.record()
-        run()
-        end.record()
-        end.synchronize()
-        times.append(start.elapsed_time(end) / 1e3)
-    return statistics.median(times)
+    return lambda: torch.matmul(a, b), lambda: torch.cuda.Event(enable_timing=True)
 
 
 def product_records(peers, rounds, only):
     """Yield the record of each rung of the ladder."""
+    from numba import cuda
     from minicnn.device import to_device, to_host
     rng = np.random.RandomState(0)
     for name, n in (("naive", SMALLER), ("tiled", SMALLER), ("register-blocked", SMALLER), ("register-blocked", SIZE)):
@@ -91,11 +79,12 @@ def product_records(peers, rounds, only):
             a, b = (rng.standard_normal((n, n)).astype(np.float32) for _ in range(2))
             run = rungs(to_device(a), to_device(b))[name]
             theirs = cublas(a, b) if peers else None
-            expected = theirs[1]() if theirs else a.astype(float) @ b
+            expected = theirs[0]().cpu().numpy() if theirs else a.astype(float) @ b
             error = np.abs(to_host(run()).reshape(n, n) - expected).max() / np.abs(expected).max()
             if not error < 1e-5:
                 raise MinicnnError(f"{label}: off by {error:.1e}, allowed is 1e-05; nothing was timed")
-            seconds = {"minicnn": seconds_of(run, rounds)} | ({"PyTorch": torch_seconds(theirs[0], rounds)} if theirs else {})
+            seconds = {"minicnn": seconds_of(run, cuda.event, rounds)}
+            seconds |= {"PyTorch": seconds_of(*theirs, rounds)} if theirs else {}
             yield {"suite": "product", "name": label, "seconds": seconds, "rounds": {}, "gbytes": 0.0,
                    "gflops": 2 * n ** 3 / seconds["minicnn"] / 1e9,
                    "ratios": {"PyTorch": seconds["minicnn"] / seconds["PyTorch"]} if theirs else {}}
