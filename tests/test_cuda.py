@@ -74,7 +74,8 @@ def test_cuda_agrees_with_the_cpu(case, dtype):
     close_to_cpu(case, dtype)
 
 
-@pytest.mark.parametrize("case", [c for c in CASES if c.op in FLOAT32 and work(c) <= 500] if device.SIMULATED else [], ids=lambda c: c.id)
+@pytest.mark.parametrize("case", [c for c in CASES if c.op in FLOAT32 and work(c) <= 500] if device.SIMULATED else [],
+                         ids=lambda c: c.id)
 def test_small_ones_agree_in_float32_as_well(case):
     close_to_cpu(case, np.float32)
 
