@@ -17,6 +17,8 @@ With NUMBA_ENABLE_CUDASIM=1 Numba plays the GPU in Python, one thread after the 
 """
 import functools
 import math
+import textwrap
+import threading
 
 import numpy as np
 from numba import cuda, types
@@ -36,6 +38,7 @@ MOST_BLOCKS = 65_535                        # along the second and third axis of
 _KINDS = {"d": types.float64, "i": types.int32, "l": types.int64, "b": types.boolean}
 _unused = {}                                # bytes -> [(buffer, {(shape, type): Numba's array of it})]
 _caches = []                                # of functions that remember arrays
+_one_at_a_time = threading.RLock()          # the simulator runs one kernel at a time, and two threads need not compile the same
 
 
 def check_gpu():
@@ -49,8 +52,8 @@ def check_gpu():
     try:
         found = len(cuda.list_devices())
     except Exception as error:              # whatever Numba meets: no driver, one that is too old, a GPU that hangs
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise BackendError(f"backend 'cuda': Numba finds no working CUDA driver ({reason[:100]}); {hint}") from None
+        reason = textwrap.shorten(str(error), 150, placeholder=" ...") or type(error).__name__
+        raise BackendError(f"backend 'cuda': Numba finds no working CUDA driver ({reason}); {hint}") from None
     if not found:
         raise BackendError(f"backend 'cuda': this computer has a CUDA driver but no GPU; {hint}")
 
@@ -103,7 +106,7 @@ def release_memory():
 
 def kept(function):
     """Make a function of hashable arguments remember the arrays on the GPU that it returned, until `release_memory`."""
-    _caches.append(functools.lru_cache(maxsize=256)(function))
+    _caches.append(functools.lru_cache(maxsize=4096)(function))
     return _caches[-1]
 
 
@@ -157,6 +160,20 @@ class DeviceArray:
     def __array__(self, dtype=None, copy=None):
         raise BackendError(f"an array of shape {self.shape} on the GPU was given to NumPy; copy it first: "
                            "minicnn.device.to_host(array), or a Tensor's .data")
+
+    def __copy__(self):
+        return self                         # nobody writes to it
+
+    def __deepcopy__(self, memo):
+        return self
+
+    def __reduce__(self):
+        return to_device, (to_host(self),)
+
+    def _refused(self, *others):
+        raise BackendError(f"{self!r} is for minicnn.ops, as a Tensor; to compute with NumPy copy it: minicnn.device.to_host(a)")
+
+    __getitem__ = __mul__ = __rmul__ = __sub__ = __rsub__ = __radd__ = __rtruediv__ = __pow__ = __neg__ = __matmul__ = _refused
 
     def __repr__(self):
         return f"DeviceArray({self.dtype}, shape={self.shape})"
@@ -241,9 +258,10 @@ class Kernel:
                                "third axis; take smaller arrays, or fewer matrices at a time")
         dtype = next((a.dtype for word, a in zip(self.words, args) if word[0] == "T" and len(word) == 2), np.dtype(np.float32))
         given = [self._argument(word, arg, dtype) for word, arg in zip(self.words, args, strict=True)]
-        if dtype not in self._compiled:
-            self._compiled[dtype] = _compiled(self.py_func, self.signature(dtype))
-        self._compiled[dtype][blocks, threads](*given)
+        with _one_at_a_time:
+            if dtype not in self._compiled:
+                self._compiled[dtype] = _compiled(self.py_func, self.signature(dtype))
+            self._compiled[dtype][blocks, threads](*given)
 
     def each(self, *args):
         """Run a thread for each number of the last argument."""

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from . import images, ops, tape
+from .device import to_host
 from .errors import SettingError, ShapeError, unknown_name
 from .ops.frozen import is_frozen, settle
 from .ops.op import pair
@@ -270,7 +271,7 @@ class Network:
 
     def _input(self, x):
         """Return x as a Tensor; a plain array or list gets the network's dtype."""
-        return x if isinstance(x, Tensor) else Tensor(as_array(x).astype(self.dtype, copy=False))
+        return x if isinstance(x, Tensor) else Tensor(to_host(as_array(x)).astype(self.dtype, copy=False))
 
     def _run(self, values):
         """Run layer after layer on the dict `values`, which holds the inputs by name; yield (name, output)."""
@@ -322,7 +323,7 @@ class Network:
 
     def set_array(self, name, array):
         """Put a copy of `array` in the place of the parameter or buffer `name`, which must have the same shape."""
-        array = as_array(array)
+        array = to_host(as_array(array))
         layer_name, _, key = name.rpartition("/")
         layer = self.layer(layer_name)
         if key not in layer.parameters and key not in layer.buffers:

@@ -86,6 +86,10 @@ def backward_steps(tensor, seed=None, retain_graph=True):
             node.accumulate(dout)
         if node.op is None:
             continue
+        on_gpu = isinstance(dout, DeviceArray)
+        if on_gpu != (current() == "cuda"):
+            raise BackendError(f"backward: the forward pass ran on {'the GPU' if on_gpu else 'the CPU'} and the backend in use "
+                               f"is {current()!r}; run both in the same use(...)")
         if node.ctx is None:
             raise TapeError("backward: this graph was freed by an earlier backward(retain_graph=False); "
                             "run the forward pass again or keep the graph")
@@ -111,9 +115,6 @@ def backward(tensor, seed=None, retain_graph=True):
 
 def _checked_seed(tensor, seed):
     on_gpu = isinstance(tensor.array, DeviceArray)
-    if on_gpu != (current() == "cuda") and tensor.op is not None:
-        raise BackendError(f"backward: the forward pass ran on {'the GPU' if on_gpu else 'the CPU'} and the backend in use is "
-                           f"{current()!r}; run both in the same use(...)")
     if on_gpu and isinstance(seed, DeviceArray) and (seed.shape, seed.dtype) == (tensor.shape, tensor.dtype):
         return seed
     seed = _seed(tensor, seed)

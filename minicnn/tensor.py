@@ -190,8 +190,12 @@ class Tensor:
 
 def as_array(data):
     """Return `data` as a C-contiguous float array: arrays of float64 as they are, every other number as float32."""
-    if isinstance(data, (Tensor, DeviceArray)):
-        return data.array if isinstance(data, Tensor) else data
+    if isinstance(data, Tensor):
+        return data.array
+    if isinstance(data, DeviceArray):
+        if data.dtype.kind != "f":
+            raise DtypeError(f"a Tensor holds float32 or float64; this is an array of {data.dtype} on the GPU")
+        return data
     try:
         array = np.asarray(data)
     except ValueError:      # lists of different lengths

@@ -4,9 +4,12 @@ The simulator runs one thread after the other in Python, so there the rows of op
 all rows run in float64, where an error of a formula shows. What a GPU adds (real sizes, the networks) runs on one only.
 test_without_gpu.py runs this file on the simulator, in a process of its own, as part of the suite.
 """
+import copy
 import inspect
 import math
+import pickle
 import sys
+import threading
 import types
 from pathlib import Path
 
@@ -21,10 +24,14 @@ from minicnn.embed.affinities import sparse_affinities
 from minicnn.embed.barnes_hut import LEAF, repulsion_ref
 from minicnn.embed.quadtree import QuadTree
 from minicnn.embed.tsne import student_ref, tsne_steps
-from minicnn.errors import BackendError
+from minicnn.errors import BackendError, DtypeError
 from minicnn.loop import last, take
 from minicnn.ops import gemm_cuda
-from minicnn.visualize.inversion import inversion_steps
+from minicnn.visualize.backprop import backproject, class_seed, unit_seed
+from minicnn.visualize.class_model import class_model_steps
+from minicnn.visualize.grad_cam import grad_cam
+from minicnn.visualize.inversion import encode, inversion_steps
+from minicnn.visualize.saliency import saliency_map
 from op_cases import CASES
 from test_nets import input_shape
 from test_ops import assert_close, run
@@ -147,10 +154,10 @@ def copies(monkeypatch):
     counted = {"to": 0, "from": 0}
     kind = type(device.cuda.device_array(1, np.uint8))
     for way, name in (("to", "copy_to_device"), ("from", "copy_to_host")):
-        def copy(self, *args, way=way, original=getattr(kind, name), **kwargs):
+        def counting(self, *args, way=way, original=getattr(kind, name), **kwargs):
             counted[way] += 1
             return original(self, *args, **kwargs)
-        monkeypatch.setattr(kind, name, copy)
+        monkeypatch.setattr(kind, name, counting)
     return counted
 
 
@@ -241,6 +248,8 @@ def test_arrays_of_both_memories_are_not_mixed():
     with pytest.raises(BackendError, match="the forward pass ran on the GPU and the backend in use is 'cpu'"):
         y.backward(np.ones((2, 3)))
     z = ops.relu(x)
+    with minicnn.use("cuda"), pytest.raises(BackendError, match="Exp: an input was made by an op on the CPU and the backend"):
+        ops.exp(z)
     with minicnn.use("cuda"), pytest.raises(BackendError, match="ran on the CPU and the backend in use is 'cuda'; run both"):
         z.backward(np.ones((2, 3)))
     with pytest.raises(BackendError, match=r"shape \(2, 3\) on the GPU was given to NumPy; copy it first: minicnn.device"):
@@ -386,12 +395,60 @@ def test_pictures_of_a_neuron(rule):
 def test_a_technique_of_many_steps():
     """Inversion: the network's answers, total variation, and steps that NumPy takes."""
     net, found = small_network(), []
-    code = net.activations(np.random.RandomState(0).standard_normal((1, 3, 6, 6)), upto="relu1")["relu1"].data
     for backend in ("cpu", "cuda"):
         with minicnn.use(backend):
+            code = encode(net, np.random.RandomState(0).standard_normal((1, 3, 6, 6)), "relu1")
             found.append(last(take(2, inversion_steps(net, code, "relu1", rng=0))))
     assert found[0].error != found[1].error or np.array_equal(found[0].images, found[1].images)
     assert abs(found[1].error / found[0].error - 1) < 1e-6
+
+
+TECHNIQUES = {
+    "saliency_map": lambda net, x: saliency_map(net, x, 1),
+    "grad_cam": lambda net, x: grad_cam(net, x, 1, "relu1"),
+    "class_model_steps": lambda net, x: last(take(2, class_model_steps(net, 1, rng=0))).x,
+    "backproject": lambda net, x: backproject(net, ops.mul(x, 1.0), "relu1", lambda a: unit_seed(a, (0, 1, 1))),
+    "class_seed": lambda net, x: class_seed(net(x), 1),
+    "unit_seed": lambda net, x: unit_seed(net.activations(x)["relu1"], (0, 1, 1)),
+}
+
+
+@pytest.mark.parametrize("name", TECHNIQUES)
+def test_techniques_run_with_no_other_change(name):
+    net, x, found = small_network(), np.random.RandomState(0).standard_normal((1, 3, 6, 6)), []
+    for backend in ("cpu", "cuda"):
+        with minicnn.use(backend):
+            found.append(TECHNIQUES[name](net, x))
+    expected, got = (np.asarray(getattr(f, "picture", f), float) for f in found)
+    assert_close(got, expected, 1e-9, name)
+
+
+def test_copies_and_pickles():
+    with minicnn.use("cuda"):
+        y = ops.relu(np.array([-1.0, 2.0]))
+        for copied in (copy.deepcopy(y), copy.copy(y), pickle.loads(pickle.dumps(y))):
+            assert np.array_equal(copied.data, [0, 2])
+        assert np.array_equal(ops.relu(np.ones(3)).data, np.ones(3))
+
+
+def test_threads_take_turns():
+    def work():
+        with minicnn.use("cuda"):
+            for _ in range(5):
+                results.append((ops.relu(np.array([-1.0, 3.0])) * 2.0).sum().item())
+    results, threads = [], [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == [6.0] * 15
+
+
+def test_what_is_no_float_is_no_tensor():
+    with pytest.raises(DtypeError, match="this is an array of int64 on the GPU"):
+        Tensor(to_device(np.arange(3)))
+    with pytest.raises(BackendError, match="is for minicnn.ops, as a Tensor; to compute with NumPy copy it"):
+        np.ones(3) + to_device(np.ones(3))
 
 
 # --- do these tests find mistakes? --------------------------------------------------------------------------------------

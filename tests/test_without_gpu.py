@@ -90,6 +90,15 @@ def test_ptx_says_what_is_missing(monkeypatch, capsys):
 
 
 @compilers
+def test_ptx_says_that_no_kernel_has_the_name(monkeypatch):
+    with pytest.raises(SystemExit, match="no kernel has 'nosuch' in its name"):
+        ptx.main(["nosuch"])
+    monkeypatch.setenv("CUDA_HOME", "/nonexistent")
+    with pytest.raises(SystemExit, match="there is no NVVM and ptxas here"):
+        ptx.main(["relu"])
+
+
+@compilers
 def test_the_table_is_printed(capsys):
     ptx.main(["winograd_input"])
     line = capsys.readouterr().out.splitlines()[-1]

@@ -63,7 +63,7 @@ def tools_found():
         if home:
             os.environ["CUDA_HOME"] = home
     ptxas = shutil.which("ptxas") or shutil.which("ptxas", path=os.path.join(os.environ.get("CUDA_HOME", ""), "bin"))
-    if "CUDA_HOME" not in os.environ or not ptxas:
+    if not ptxas or not os.environ.get("CUDA_HOME") or not list(Path(os.environ["CUDA_HOME"]).glob("**/libdevice*.bc")):
         raise BackendError("ptx: there is no NVVM and ptxas here, which the CUDA toolkit has; install it, or set CUDA_HOME to it")
     return ptxas
 
@@ -110,10 +110,13 @@ def main(argv=None):
     names = parser.parse_args(argv).names
     try:
         tools_found()
-        print(" " * 58 + "   ".join(f"{f'sm_{g}: regs':>5}  shared  stack spills"[-27:] for g in GENERATIONS))
-        for name, kernel in kernels().items():
-            if not names or any(part in name for part in names):
-                print(row(list(usage(name, kernel))), flush=True)
+        chosen = {name: kernel for name, kernel in kernels().items() if not names or any(part in name for part in names)}
+        if not chosen:
+            raise BackendError(f"ptx: no kernel has {' or '.join(map(repr, names))} in its name; without a name all are shown")
+        print(" " * 58 + "   ".join(f"{f'sm_{g}':<27}" for g in GENERATIONS).rstrip())
+        print(" " * 58 + "   ".join(["regs   shared  stack spills"] * len(GENERATIONS)))
+        for name, kernel in chosen.items():
+            print(row(list(usage(name, kernel))), flush=True)
     except BackendError as error:
         sys.exit(str(error))
 

@@ -141,8 +141,8 @@ def clip_forward_kernel(x, low, high, out):
     """A thread a number."""
     i = cuda.grid(1)
     if i < len(out):
-        value = low if x[i] < low else x[i]
-        out[i] = high if value > high else value
+        value = x[i] if x[i] >= low or x[i] != x[i] else low        # a bound that is NaN makes all NaN, as with NumPy
+        out[i] = value if value <= high or value != value else high
 
 
 @cuda_jit("T1 T1 T T T1")

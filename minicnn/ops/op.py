@@ -31,6 +31,9 @@ class Op:
             given = ", ".join(f"{a.dtype} {a.shape}" for a in arrays if a is not None)
             raise DtypeError(f"{cls.__name__}: all inputs need one dtype, given are {given}; make the arrays "
                              "the same with .astype before they become Tensors")
+        if current() == "cuda" and any(isinstance(i, Tensor) and i.op and isinstance(i.array, np.ndarray) for i in inputs):
+            raise BackendError(f"{cls.__name__}: an input was made by an op on the CPU and the backend in use is 'cuda'; run "
+                               "both in the same use(...), or give it without its history, the Tensor's .data")
         arrays = [None if a is None else placed(a, cls.__name__) for a in arrays]
         nodes = tuple(i.node if isinstance(i, Tensor) and tape.recording() else None for i in inputs)
         ctx = SimpleNamespace(needs_grad=tuple(n is not None for n in nodes))

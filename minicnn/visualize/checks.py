@@ -3,6 +3,7 @@ import os
 
 import numpy as np
 
+from ..device import to_host
 from ..errors import DtypeError, SettingError, ShapeError
 from ..images import MAX_SIZE
 from ..nn import Network
@@ -31,9 +32,9 @@ def one_picture(name, net, x):
 
 
 def array(name, what, value):
-    """Return an array of numbers, or a Tensor's, as `as_array` makes it."""
+    """Return an array of numbers, or a Tensor's, as `as_array` makes it; what is on a GPU is copied."""
     try:
-        return as_array(value)
+        return to_host(as_array(value))
     except DtypeError as error:
         raise DtypeError(f"{name}, {what}: {error}") from None
 

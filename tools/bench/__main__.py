@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from minicnn.device import check_gpu
+from minicnn.device import SIMULATED, check_gpu
 from minicnn.errors import MinicnnError
 from minicnn.files import replacing
 
@@ -195,7 +195,8 @@ def parsed(argv):
     """Return the command's arguments."""
     parser = argparse.ArgumentParser(prog="python -m tools.bench", description="Times minicnn, and its peers in turn with it.")
     parser.add_argument("suites", nargs="*", metavar="SUITE",
-                        help=f"which of {', '.join(SUITES)}; all but {', '.join(LONG)} if none is named")
+                        help=f"which of {', '.join(SUITES)}; if none is named, all but {', '.join(LONG)}, and on a GPU all that "
+                        "run there")
     parser.add_argument("--peers", action="store_true", help="also what else is installed, by pip install -e '.[bench]'")
     parser.add_argument("--backend", choices=("cpu", "cuda"), default="cpu",
                         help=f"cuda: on a GPU, the suites {', '.join(ON_GPU)}; the peer is PyTorch on the same one")
@@ -238,6 +239,8 @@ def main(argv=None):
             about, peak = machine.description(arguments.threads), None
             if arguments.backend == "cuda":
                 check_gpu()
+                if SIMULATED:
+                    raise BenchError("--backend cuda measures a GPU; NUMBA_ENABLE_CUDASIM is set: the simulator tells no times")
                 about, os.environ["MINICNN_BACKEND"] = f"{about}; {gpu.description()}", "cuda"      # also for the workers
                 print(about)
             else:
