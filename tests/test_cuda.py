@@ -61,7 +61,7 @@ def work(case):
     return case.run(ops, *case.arrays()).size * arrays[-2 if arrays[-1].ndim == 1 else -1].size // len(arrays[-1])
 
 
-def close_to_cpu(case, dtype):
+def assert_as_on_the_cpu(case, dtype):
     arrays = case.arrays(dtype)
     expected, expected_grads = run(case, arrays)
     with minicnn.use("cuda"):
@@ -78,13 +78,13 @@ def close_to_cpu(case, dtype):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("case", [c for c in CASES if work(c) <= MOST_WORK] if can_run() else [], ids=lambda c: c.id)
 def test_cuda_agrees_with_the_cpu(case, dtype):
-    close_to_cpu(case, dtype)
+    assert_as_on_the_cpu(case, dtype)
 
 
 @pytest.mark.parametrize("case", [c for c in CASES if c.op in FLOAT32 and work(c) <= 500] if device.SIMULATED else [],
                          ids=lambda c: c.id)
 def test_small_ones_agree_in_float32_as_well(case):
-    close_to_cpu(case, np.float32)
+    assert_as_on_the_cpu(case, np.float32)
 
 
 @pytest.mark.parametrize("which", ["direct", "im2col", "winograd"])
@@ -93,7 +93,7 @@ def test_small_ones_agree_in_float32_as_well(case):
 def test_every_algorithm_is_the_same_convolution(case, which, monkeypatch):
     monkeypatch.setenv("MINICNN_CONV", which)
     for dtype in DTYPES:
-        close_to_cpu(case, dtype)
+        assert_as_on_the_cpu(case, dtype)
 
 
 def test_float32_stays_exact_float32():
@@ -460,7 +460,7 @@ MISTAKES = [                                        # module, function, old, new
     ("pad", "collect_kernel", "total += ", "total = ", "interpolate: bilinear up by 2"),
     ("avg_pool2d", "avg_pool2d_forward_kernel", "rows[2, row] * ", "", "avg_pool2d: padding counts"),
     ("reductions", "sum_short_kernel", "total += ", "total = ", "mean: all"),
-    ("reductions", "block_total", "sums[t] += sums[t + half]", "sums[t] += sums[half]", "softmax: scores"),
+    ("reductions", "folded", "numbers[t + half]", "numbers[half]", "total_variation: beta 2"),
     ("reductions", "add_parts_kernel", "i // count, part, i % count", "i // count, 0, i % count", "matmul: long sums"),
     ("reductions", "_beats", "value == best and at < best_at", "value == best", "max: ties: the first gets all"),
     ("softmax", "softmax_backward_kernel", "dout[a, i, b] - total", "dout[a, i, b]", "softmax: scores"),
@@ -488,7 +488,7 @@ MISTAKES = [                                        # module, function, old, new
 def test_planted_mistake_is_found(module, function, old, new, row, monkeypatch):
     """The module's file is changed in that function and run anew; the kernels of the module, and its functions, become those."""
     case = next(c for c in CASES if c.id == row)
-    close_to_cpu(case, np.float64)
+    assert_as_on_the_cpu(case, np.float64)
     module = sys.modules[f"minicnn.ops.{module}"]
     original = getattr(module, function)
     source = inspect.getsource(original.py_func if isinstance(original, device.Kernel) else original)
@@ -505,4 +505,4 @@ def test_planted_mistake_is_found(module, function, old, new, row, monkeypatch):
             for holder in [m for m in list(sys.modules.values()) if vars(m).get(name) is before]:
                 monkeypatch.setattr(holder, name, value)
     with np.errstate(all="ignore"), pytest.raises((AssertionError, IndexError, ValueError)):
-        close_to_cpu(case, np.float64)
+        assert_as_on_the_cpu(case, np.float64)

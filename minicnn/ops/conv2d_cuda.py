@@ -120,7 +120,7 @@ def conv2d_backward_input_cuda(dout, w, x_size, stride, padding, dilation, group
     axes = [list(_remainders(*axis)) for axis in zip(x_size, (KH, KW), stride, padding, dilation)]
     shifts = [[(shift + (count - 1) * step, rows - 1 + shift) for _, rows, _, _, count, shift, step in axis if count] or [(0, 0)]
               for axis in axes]                                 # from which output to which each remainder reads
-    before = [max(0, *(-low for low, _ in axis), 0) for axis in shifts]
+    before = [max(0, *(-low for low, _ in axis)) for axis in shifts]
     OH, OW = (max(n, *(high + 1 for _, high in axis)) + b for n, axis, b in zip(dout.shape[2:], shifts, before))
     frame, FG, C = framed(dout, *before, (OH, OW)), F // groups, CG * groups
     dx = (zeros if any(not count for axis in axes for *_, count, _, _ in axis) else DeviceArray)((N, C, H, W), dout.dtype)

@@ -39,7 +39,7 @@ from ..device import SIMULATED, DeviceArray, cuda_jit, gpu_function, kept, proce
 from .reductions import add_parts
 
 DEPTH = 4 if SIMULATED else 8               # rows of b and columns of a in a tile
-BIG, SMALL = ((8, 4), (4, 2)) if SIMULATED else ((128, 8), (64, 4))         # (TILE, EACH)
+BIG, SMALL = ((8, 4), (4, 2)) if SIMULATED else ((128, 8), (64, 4))         # (tile, each): what a block makes, a thread
 SLOWER = {BIG: 1.0, SMALL: 1.78}            # instructions for a multiply-add: 1.68 in big tiles, 2.98 in small ones (sm_90)
 SPAN, MANY = (64, 16) if SIMULATED else (512, 512)      # least length of a part of a sum; blocks that keep a GPU busy
 
@@ -263,11 +263,11 @@ def matmul_cuda(a, b, a_turned=False, b_turned=False, bias=None, c_turned=False)
     """
     G = max(len(a), len(b)) if len(a) and len(b) else 0
     (M, K), N = a.shape[1:][::-1] if a_turned else a.shape[1:], b.shape[1 if b_turned else 2]
-    c = DeviceArray((G, N, M) if c_turned else (G, M, N), a.dtype)
     tables = (table(((M, 1 if a_turned else K),), ((M, 1 if c_turned else N),)),
               table(((N, K if b_turned else 1),), ((N, M if c_turned else 1),)),
               table(((K, M if a_turned else 1),), ((K, 1 if b_turned else N),)))
     steps = M * K if len(a) > 1 else 0, K * N if len(b) > 1 else 0, M * N
     if bias is None and not c_turned and parts_of(M, N, K, G) > 1:
-        return long_product(a, b, c.shape, tables, G, steps[:2], not a_turned, b_turned)
+        return long_product(a, b, (G, M, N), tables, G, steps[:2], not a_turned, b_turned)
+    c = DeviceArray((G, N, M) if c_turned else (G, M, N), a.dtype)
     return product(a, b, c, tables, bias, G, steps, not a_turned, b_turned)

@@ -84,37 +84,33 @@ def max_backward_cpu(dout, where, count):
 
 
 @gpu_function
-def block_total(value):
-    """Return the sum of a number of each thread of a block, to all of them: half of them take the others' sums, and again."""
-    sums, t = cuda.shared.array(THREADS, float64), cuda.threadIdx.x
-    sums[t] = value
-    cuda.syncthreads()
-    half = THREADS // 2
-    while half > 0:
-        if t < half:
-            sums[t] += sums[t + half]
-        cuda.syncthreads()
-        half //= 2
-    total = sums[0]
-    cuda.syncthreads()                              # nobody begins the next sum before all have read this one
-    return total
+def _plus(a, b):
+    return a + b
 
 
-@gpu_function
-def block_largest(value):
-    """Return the largest of a number of each thread of a block, to all of them."""
-    tops, t = cuda.shared.array(THREADS, float64), cuda.threadIdx.x
-    tops[t] = value
-    cuda.syncthreads()
-    half = THREADS // 2
-    while half > 0:
-        if t < half:
-            tops[t] = larger(tops[t], tops[t + half])
+def folded(combine):
+    """Make what combines a number of each thread of a block, and gives the result to all of them.
+
+    Half of the threads combine theirs with the others', then half of these, until one is left: the same order each time.
+    """
+    @gpu_function
+    def fold(value):
+        numbers, t = cuda.shared.array(THREADS, float64), cuda.threadIdx.x
+        numbers[t] = value
         cuda.syncthreads()
-        half //= 2
-    top = tops[0]
-    cuda.syncthreads()
-    return top
+        half = THREADS // 2
+        while half > 0:
+            if t < half:
+                numbers[t] = combine(numbers[t], numbers[t + half])
+            cuda.syncthreads()
+            half //= 2
+        result = numbers[0]
+        cuda.syncthreads()                          # nobody begins the next fold before all have read this one
+        return result
+    return fold
+
+
+block_total, block_largest = folded(_plus), folded(larger)
 
 
 @cuda_jit("T2 d1")
