@@ -56,6 +56,7 @@ class BackwardStep:
 
 def topological_order(root):
     """Return the nodes that `root` depends on, each after all nodes that use it; iterative, so any depth is fine."""
+    ### BEGIN SOLUTION hw1.7
     order, seen, stack = [], set(), [(root, False)]
     while stack:
         node, parents_done = stack.pop()
@@ -66,6 +67,7 @@ def topological_order(root):
             stack.append((node, True))
             stack.extend((p, False) for p in node.parents if p is not None and p not in seen)
     return order[::-1]
+    ### END SOLUTION hw1.7
 
 
 def backward_steps(tensor, seed=None, retain_graph=True):
@@ -93,6 +95,7 @@ def backward_steps(tensor, seed=None, retain_graph=True):
         if node.ctx is None:
             raise TapeError("backward: this graph was freed by an earlier backward(retain_graph=False); "
                             "run the forward pass again or keep the graph")
+        ### BEGIN SOLUTION hw1.7
         dinputs = node.op.backward(node.ctx, dout)
         for parent, grad in zip(node.parents, dinputs):
             if parent is None or grad is None:
@@ -102,6 +105,7 @@ def backward_steps(tensor, seed=None, retain_graph=True):
                                 f"for an input of shape {parent.shape}")
             # `+`, never `+=`: the array may be shared with another input or with the caller.
             grads[parent] = grads[parent] + grad if parent in grads else grad
+        ### END SOLUTION hw1.7
         if not retain_graph:
             node.ctx = None
         yield BackwardStep(node.op.__name__, dout, tuple(dinputs))

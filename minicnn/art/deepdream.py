@@ -45,7 +45,9 @@ class DreamState:
 
 def objective_L2(dst):
     """Return the gradient of 1/2 ||dst||^2 with respect to dst: dst itself."""
+    ### BEGIN SOLUTION hw4.1
     return dst
+    ### END SOLUTION hw4.1
 
 
 def objective_guide(features):
@@ -76,6 +78,7 @@ def make_step(net, src, end, *, step_size=1.5, jitter=32, clip=True, objective=o
     if tile is not None and max(src.shape[2:]) <= whole_number("deepdream", "tile", tile, 32):
         tile = None
     low, high = images.pixel_range(net.preprocessing)
+    ### BEGIN SOLUTION hw4.1
     ox, oy = generator("deepdream", rng).integers(-(tile or jitter), (tile or jitter) + 1, 2)
     src = images.jitter(src, oy, ox)                                    # apply jitter shift
 
@@ -92,6 +95,7 @@ def make_step(net, src, end, *, step_size=1.5, jitter=32, clip=True, objective=o
     src = images.jitter(src, -oy, -ox)                                  # unshift image
     if clip:
         src = np.clip(src, low, high)
+    ### END SOLUTION hw4.1
     return src.astype(np.float32, copy=False), float(loss[0] / loss[1])
 
 
@@ -171,6 +175,7 @@ def deepdream_steps(net, image, layer, *, octaves=1, octave_scale=1.4, steps=10,
         raise SettingError(f"deepdream: the run to go on with has {start.src.shape[2:]} pixels in octave {start.octave}, "
                            f"expected one of {sizes}; give the same picture and octaves")
     yield start
+    ### BEGIN SOLUTION hw4.2
     src, step, detail = start.src, start.step, 0
     for octave, size in list(enumerate(sizes))[start.octave:]:
         base = _resize_planes(whole, size)
@@ -180,6 +185,7 @@ def deepdream_steps(net, image, layer, *, octaves=1, octave_scale=1.4, steps=10,
             step += 1
             yield DreamState(step, octave, _shown(net, src, clip), loss, src.copy())
         detail = src - base
+    ### END SOLUTION hw4.2
 
 
 def guided_by(net, guide, end):
@@ -226,7 +232,9 @@ def _octave_sizes(size, octaves, octave_scale, steps):
     whole_number("deepdream", "octaves", octaves, 1, MOST_OCTAVES)
     whole_number("deepdream", "steps", steps, 0)
     number("deepdream", "octave_scale", octave_scale, above=1, at_most=64)
+    ### BEGIN SOLUTION hw4.2
     sizes = [tuple(round(n / octave_scale ** k) for n in size) for k in range(octaves)][::-1]
+    ### END SOLUTION hw4.2
     if min(sizes[0]) < 32:
         raise ImageError(f"deepdream: the smallest of {octaves} octaves is {sizes[0][0]}x{sizes[0][1]} pixels, expected at "
                          "least 32; give a larger picture, fewer octaves or a smaller octave_scale")

@@ -54,20 +54,24 @@ class PerceptualLoss:
             if P.shape[1:] != maps[name].shape[1:] or len(P) not in (1, N):
                 raise ShapeError(f"PerceptualLoss: {name} answers {maps[name].shape}, its target is {P.shape}; expected pictures "
                                  "as large as the photographs, and as many")
+        ### BEGIN SOLUTION hw4.5
         content = sum((((maps[name] - P) ** 2) * (weight / N)).sum() for name, (P, weight) in self.content.items())
         style = sum((((ops.gram_matrix(maps[name], normalize=True) - A) ** 2) * (weight / N)).sum()
                     for name, (A, weight) in self.style.items())
+        ### END SOLUTION hw4.5
         self.parts = tuple(value.item() if isinstance(value, Tensor) else 0.0 for value in (content, style))
         return content + style + ops.total_variation(p) * (self.tv_weight / (255 ** 2 * H * W * N))
 
 
 def _scaled(targets, relative, factor):
     """Return layer -> (target, weight) with each picture's weight divided by what its target has, or times the paper's factor."""
+    ### BEGIN SOLUTION hw4.5
     def of(target, weight):
         size = (target ** 2).reshape(len(target), -1).sum(axis=1).reshape(-1, *[1] * (target.ndim - 1))
         relatively = weight / np.where(size > 0, size, np.inf)          # of a layer that does not answer nothing can be said
         return (relatively if relative else np.full_like(size, weight * factor)).astype(target.dtype)
     return {name: (target, of(target, weight)) for name, (target, weight) in targets.items()}
+    ### END SOLUTION hw4.5
 
 
 def last_of(net, names):

@@ -34,6 +34,7 @@ ROOM = 2048             # cells remembered before their forces are added up
 # --- the definition ---------------------------------------------------------------------------------------------------
 def cells_used(tree, y, theta=0.5):
     """Walk down from the root; return (far cells, cells of near points): rows of the QuadTree that `y` (2,) sees as they are."""
+    ### BEGIN SOLUTION hw3.6
     far, near, todo = [], [], [0]
     while todo:
         node = todo.pop()
@@ -46,10 +47,12 @@ def cells_used(tree, y, theta=0.5):
         else:
             todo += [c for c in tree.child[node] if c >= 0]     # look closer
     return far, near
+    ### END SOLUTION hw3.6
 
 
 def repulsion_ref(tree, theta=0.5):
     """Return (repulsion (N, 2), Z) of the points of a QuadTree, point by point as above."""
+    ### BEGIN SOLUTION hw3.6
     points = tree.points
     repulsion, Z = np.zeros(points.shape), 0.0
     for i, y in enumerate(points):
@@ -65,10 +68,12 @@ def repulsion_ref(tree, theta=0.5):
             repulsion[i] += w ** 2 * spring
             Z += w
     return repulsion, Z
+    ### END SOLUTION hw3.6
 
 
 def attraction_ref(P, Y):
     """Return sum_j p_ij w_ij (y_i - y_j) (N, 2) for a sparse P, point by point."""
+    ### BEGIN SOLUTION hw3.6
     attraction = np.zeros(Y.shape)
     for i in range(len(Y)):
         row = slice(P.indptr[i], P.indptr[i + 1])
@@ -76,6 +81,7 @@ def attraction_ref(P, Y):
         w = 1 / (1 + (spring ** 2).sum(axis=1))
         attraction[i] = (P.data[row] * w) @ spring
     return attraction
+    ### END SOLUTION hw3.6
 
 
 # --- the fast way -----------------------------------------------------------------------------------------------------
@@ -110,6 +116,7 @@ def _sum_of_springs(x, y, places, masses, count):
 
     Behind the list there is room for LANES more, with mass 0.
     """
+    ### BEGIN SOLUTION hw3.6
     fx = fy = z = load_within(masses, (0,), 0)     # zeros
     for k in range(0, count, LANES):
         dx, dy = x - load(places, 0, k), y - load(places, 1, k)
@@ -119,6 +126,7 @@ def _sum_of_springs(x, y, places, masses, count):
         fx = fx + mass * w * dx
         fy = fy + mass * w * dy
     return total(fx), total(fy), total(z)
+    ### END SOLUTION hw3.6
 
 
 @numba.njit
@@ -156,6 +164,7 @@ def _repulsion_cpu(queries, points, order, cells, reach, own, repulsion, z):
     points: in the tree's order; z[i]: in that of the queries. own: the queries are the points, so that a cell that holds some of
     the group is never far (without it, that holds up to theta = 0.7 by itself: no place in a cell is so far from its middle).
     """
+    ### BEGIN SOLUTION hw3.6
     child, first, counts, level, mass = cells
     for group in numba.prange((len(queries) + GROUP - 1) // GROUP):
         start, end = group * GROUP, min(len(queries), group * GROUP + GROUP)
@@ -189,11 +198,13 @@ def _repulsion_cpu(queries, points, order, cells, reach, own, repulsion, z):
         for i in range(start, end):
             repulsion[order[i], 0], repulsion[order[i], 1] = sums[i - start, 0], sums[i - start, 1]
             z[i] = sums[i - start, 2]
+    ### END SOLUTION hw3.6
 
 
 @numba.njit
 def _pull(i, row, queries, Y):
     """Return sum_j p_ij w_ij (y_i - y_j), both coordinates, over the entries of row i of P, LANES at a time."""
+    ### BEGIN SOLUTION hw3.6
     indices, p, start, end = row
     x, y = queries[i, 0], queries[i, 1]
     fx = fy = load_within(p, (0,), 0)           # zeros
@@ -204,11 +215,13 @@ def _pull(i, row, queries, Y):
         fx = fx + w * dx
         fy = fy + w * dy
     return total(fx), total(fy)
+    ### END SOLUTION hw3.6
 
 
 @numba.njit
 def _pull_any(i, row, queries, Y, attraction):
     """Write row i of the attraction for a map of any number of components."""
+    ### BEGIN SOLUTION hw3.6
     indices, p, start, end = row
     attraction[i] = 0
     for k in range(start, end):
@@ -217,6 +230,7 @@ def _pull_any(i, row, queries, Y, attraction):
             square += (queries[i, c] - Y[indices[k], c]) ** 2
         for c in range(Y.shape[1]):
             attraction[i, c] += p[k] / square * (queries[i, c] - Y[indices[k], c])
+    ### END SOLUTION hw3.6
 
 
 def _attraction_cpu(indptr, indices, p, queries, Y, attraction):

@@ -62,6 +62,7 @@ def norm(gradient):
 
 def _descent_cpu(Y, moves, gains, gradient, learning_rate, momentum):
     """Parallel over points."""
+    ### BEGIN SOLUTION hw3.4
     kind = Y.dtype.type
     up, down, least, rate, inertia = kind(0.2), kind(0.8), kind(0.01), kind(learning_rate), kind(momentum)
     for i in numba.prange(len(Y)):
@@ -70,6 +71,7 @@ def _descent_cpu(Y, moves, gains, gradient, learning_rate, momentum):
             gains[i, c] = gains[i, c] + up if on_the_way else max(gains[i, c] * down, least)
             moves[i, c] = inertia * moves[i, c] - rate * gains[i, c] * gradient[i, c]
             Y[i, c] += moves[i, c]
+    ### END SOLUTION hw3.4
 
 
 descent_cpu = jit(_descent_cpu)

@@ -19,6 +19,7 @@ from .quadtree import QuadTree
 @cuda_jit("i1 i1 T1 T2 T2")
 def attraction_kernel(indptr, indices, p, Y, attraction):
     """A thread a point and coordinate: sum_j p_ij w_ij (y_i - y_j) over the entries of row i of P."""
+    ### BEGIN SOLUTION hw3.6
     at, C = cuda.grid(1), Y.shape[1]
     if at < Y.size:
         i, own, total = at // C, at % C, Y.dtype.type(0)
@@ -28,6 +29,7 @@ def attraction_kernel(indptr, indices, p, Y, attraction):
                 square += (Y[i, c] - Y[indices[k], c]) * (Y[i, c] - Y[indices[k], c])
             total += p[k] / square * (Y[i, own] - Y[indices[k], own])
         attraction[i, own] = total
+    ### END SOLUTION hw3.6
 
 
 def exact_repulsion_of(C):
@@ -37,6 +39,7 @@ def exact_repulsion_of(C):
     @cuda_jit("T2 n d3")
     def exact_repulsion_kernel(Y, span, parts):
         """Block (points, part): parts[part, i] = sums over `span` points of w^2 (y_i - y_j), C of them, and of w."""
+        ### BEGIN SOLUTION hw3.3
         others = cuda.shared.array((THREADS, C), Y.dtype)
         y, sums, totals = cuda.local.array(C, Y.dtype), cuda.local.array(SUMS, Y.dtype), cuda.local.array(SUMS, float64)
         i, begin, one = cuda.grid(1), cuda.blockIdx.y * span, Y.dtype.type(1)
@@ -65,6 +68,7 @@ def exact_repulsion_of(C):
         if i < len(Y):
             for c in range(SUMS):
                 parts[cuda.blockIdx.y, i, c] = totals[c]
+        ### END SOLUTION hw3.3
     return exact_repulsion_kernel
 
 
@@ -77,6 +81,7 @@ def barnes_hut_kernel(points, order, mass, limits, cells, repulsion, z):
 
     cells (3, cells): first point, how many, and which cell to skip to.
     """
+    ### BEGIN SOLUTION hw3.6
     i = cuda.grid(1)
     if i < len(points):
         x, y, one = points[i, 0], points[i, 1], points.dtype.type(1)
@@ -98,6 +103,7 @@ def barnes_hut_kernel(points, order, mass, limits, cells, repulsion, z):
                 skip = cell + 1
             cell = skip
         repulsion[order[i], 0], repulsion[order[i], 1], z[i] = fx, fy, sum_w
+    ### END SOLUTION hw3.6
 
 
 def walk_through(tree):

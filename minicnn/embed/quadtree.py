@@ -57,6 +57,7 @@ class QuadTree:
         """Put a point into the tree: go down to the cell that is not divided, and divide that if it is full."""
         if not isinstance(self.child, list):
             raise SettingError("QuadTree.insert: this tree is finished; build=\"insert\" inserts the points one after the other")
+        ### BEGIN SOLUTION hw3.5
         node = 0
         self._weigh(node, index)
         while max(self.child[node]) >= 0:
@@ -70,9 +71,11 @@ class QuadTree:
                 self._weigh(quarter, other)
                 self.members[quarter].append(other)
             node = max(filter(lambda c: c >= 0, self.child[node]), key=lambda c: len(self.members[c]))
+        ### END SOLUTION hw3.5
 
     def _quarter(self, node, index):
         """Return the quarter of the cell in which the point lies, made if it is not there."""
+        ### BEGIN SOLUTION hw3.5
         shift = LEVELS - 1 - self.level[node]
         right, upper = (self.address[index] >> shift) & 1
         quarter = 2 * upper + right
@@ -84,12 +87,15 @@ class QuadTree:
             self.level.append(self.level[node] + 1)
             self.members.append([])
         return self.child[node][quarter]
+        ### END SOLUTION hw3.5
 
     def _weigh(self, node, index):
         """Move the centre of mass a step towards the new point: a mean with one number more."""
+        ### BEGIN SOLUTION hw3.5
         self.count[node] += 1
         self.center_of_mass[node] = (self.center_of_mass[node]
                                      + (self.points[index] - self.center_of_mass[node]) / self.count[node])
+        ### END SOLUTION hw3.5
 
     def _finish(self):
         """Turn the lists into arrays, and bring the points into the order in which a walk through the cells meets them."""
@@ -215,6 +221,7 @@ def _divide(row, size, codes, order, cells):
 
     Stable: within a quarter the points keep their order. The second rows of codes and order are for scratch.
     """
+    ### BEGIN SOLUTION hw3.5
     child, ranges, _ = cells
     first, count, level = ranges[row, 0], ranges[row, 1], ranges[row, 2]
     shift, counts = 2 * (LEVELS - 1 - level), np.zeros(5, np.int64)
@@ -234,11 +241,13 @@ def _divide(row, size, codes, order, cells):
     for i in range(first, first + count):
         codes[0, i], order[0, i] = codes[1, i], order[1, i]
     return size
+    ### END SOLUTION hw3.5
 
 
 @numba.njit
 def _weigh_all(start, end, points, order, cells):
     """Find the centres of mass of rows start..end-1, from the last to the first: a cell's quarters come after it."""
+    ### BEGIN SOLUTION hw3.5
     child, ranges, mass = cells
     for row in range(end - 1, start - 1, -1):
         x = y = 0.
@@ -253,6 +262,7 @@ def _weigh_all(start, end, points, order, cells):
             x += points[order[k], 0]
             y += points[order[k], 1]
         mass[row, 0], mass[row, 1] = x / ranges[row, 1], y / ranges[row, 1]
+    ### END SOLUTION hw3.5
 
 
 @numba.njit

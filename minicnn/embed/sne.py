@@ -34,23 +34,29 @@ from .sums import ordered_sum
 # --- the definition ---------------------------------------------------------------------------------------------------
 def gaussian_ref(Y, symmetric=False):
     """Return Q (N, N) of a map Y (N, n_components): Q[i, j] = q_{j|i}, or q_ij."""
+    ### BEGIN SOLUTION hw3.2
     square = ((Y[:, None] - Y[None]) ** 2).sum(axis=2)
     np.fill_diagonal(square, np.inf)
     square -= square.min() if symmetric else square.min(axis=1, keepdims=True)      # cancels out, and exp(0) = 1 never vanishes
     w = np.exp(-square)
     return w / (w.sum() if symmetric else w.sum(axis=1, keepdims=True))
+    ### END SOLUTION hw3.2
 
 
 def sne_divergence(P, Y, symmetric=False):
     """Return C of affinities P (N, N), P[i, j] = p_{j|i} (symmetric: p_ij), and a map Y."""
+    ### BEGIN SOLUTION hw3.2
     Q = np.maximum(gaussian_ref(Y, symmetric), np.finfo(float).tiny)
     return float(np.sum(P * (np.log(np.maximum(P, np.finfo(float).tiny)) - np.log(Q))))
+    ### END SOLUTION hw3.2
 
 
 def sne_gradient_ref(P, Y, symmetric=False):
     """Return dC/dY (N, n_components)."""
+    ### BEGIN SOLUTION hw3.2
     Q = gaussian_ref(Y, symmetric)
     return 2 * np.einsum("ij,ijc->ic", P - Q + P.T - Q.T, Y[:, None] - Y[None])
+    ### END SOLUTION hw3.2
 
 
 # --- fast -------------------------------------------------------------------------------------------------------------
@@ -69,6 +75,7 @@ def sne_gradient(P, Y, symmetric=False):
 
 def _gaussian_cpu(Y, weights, nearest, sums):
     """Parallel over points, each of which writes its row: exp(nearest_i - d_ij^2), nearest_i the least of the row's d_ij^2."""
+    ### BEGIN SOLUTION hw3.2
     N = len(Y)
     for i in numba.prange(N):
         nearest[i], sums[i] = np.inf, 0.
@@ -81,16 +88,19 @@ def _gaussian_cpu(Y, weights, nearest, sums):
         for j in range(N):
             weights[i, j] = np.exp(nearest[i] - weights[i, j])
             sums[i] += weights[i, j]
+    ### END SOLUTION hw3.2
 
 
 def _sne_gradient_cpu(P, weights, sums, Y, gradient):
     """Parallel over points, each of which adds up its own row."""
+    ### BEGIN SOLUTION hw3.2
     for i in numba.prange(len(Y)):
         gradient[i] = 0
         for j in range(len(Y)):
             q = weights[i, j] / sums[i] + weights[j, i] / sums[j]
             for c in range(Y.shape[1]):
                 gradient[i, c] += 2 * (P[i, j] + P[j, i] - q) * (Y[i, c] - Y[j, c])
+    ### END SOLUTION hw3.2
 
 
 gaussian_cpu, sne_gradient_cpu = jit(_gaussian_cpu), jit(_sne_gradient_cpu)

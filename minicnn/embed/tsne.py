@@ -48,24 +48,30 @@ FEW = 100_000           # up to so many points a GPU takes all pairs; a guess, f
 # --- the definition ---------------------------------------------------------------------------------------------------
 def student_ref(Y):
     """Return w (N, N) of a map Y (N, n_components), its diagonal 0."""
+    ### BEGIN SOLUTION hw3.3
     w = 1 / (1 + ((Y[:, None] - Y[None]) ** 2).sum(axis=2))
     np.fill_diagonal(w, 0)
     return w
+    ### END SOLUTION hw3.3
 
 
 def tsne_divergence_ref(P, Y):
     """Return KL(P || Q) of dense affinities P (N, N) and a map Y."""
+    ### BEGIN SOLUTION hw3.3
     w = student_ref(Y)
     Q = w / w.sum()
     pairs = P > 0                               # 0 ln 0 = 0
     return np.sum(P[pairs] * np.log(P[pairs] / Q[pairs]))
+    ### END SOLUTION hw3.3
 
 
 def tsne_gradient_ref(P, Y):
     """Return dC/dY (N, n_components) of dense affinities P (N, N)."""
+    ### BEGIN SOLUTION hw3.3
     w = student_ref(Y)
     force, spring = P - w / w.sum(), w[:, :, None] * (Y[:, None] - Y[None])
     return 4 * np.einsum("ij,ijc->ic", force, spring)
+    ### END SOLUTION hw3.3
 
 
 def numeric_gradient(function, Y, step=1e-5):
@@ -158,6 +164,7 @@ def kl_divergence(P, Y, Z=None):
 @numba.njit
 def _springs_of(i, queries, Y, own, room, repulsion):
     """Write row i of the repulsion and return sum_j w_ij; queries and Y (n_components, N), room (2, N)."""
+    ### BEGIN SOLUTION hw3.3
     one, w, pushes = Y.dtype.type(1), room[0], room[1]
     for j in range(len(w)):
         w[j] = one
@@ -173,6 +180,7 @@ def _springs_of(i, queries, Y, own, room, repulsion):
             pushes[j] = w[j] * w[j] * (queries[c, i] - Y[c, j])
         repulsion[i, c] = vector_sum(pushes, len(w))
     return vector_sum(w, len(w))
+    ### END SOLUTION hw3.3
 
 
 def _exact_cpu(queries, Y, own, repulsion, z):
@@ -189,6 +197,7 @@ def _exact_cpu(queries, Y, own, repulsion, z):
 
 def _divergence_cpu(indptr, indices, p, Y, terms):
     """Parallel over points: sum_j p_ij (ln p_ij - ln w_ij)."""
+    ### BEGIN SOLUTION hw3.3
     for i in numba.prange(len(Y)):
         total = 0.
         for k in range(indptr[i], indptr[i + 1]):
@@ -198,6 +207,7 @@ def _divergence_cpu(indptr, indices, p, Y, terms):
             if p[k] > 0:
                 total += p[k] * np.log(p[k] * square)
         terms[i] = total
+    ### END SOLUTION hw3.3
 
 
 exact_cpu, divergence_cpu = jit(_exact_cpu), jit(_divergence_cpu)

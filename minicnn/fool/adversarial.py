@@ -24,13 +24,17 @@ def fgsm(net, pixels, labels, epsilon=0.007):
     """Return the pixels (N, C, H, W) after one step of epsilon in every number, along the sign of dJ/dp; clipped to 0..1."""
     pixels, labels = checked_pair("fgsm", net, pixels, labels)
     epsilon = number("fgsm", "epsilon", epsilon, at_least=0, at_most=1)
+    ### BEGIN SOLUTION hw5.1
     return (pixels + epsilon * np.sign(loss_gradient(net, pixels, labels)[1])).clip(0, 1).astype(net.dtype)
+    ### END SOLUTION hw5.1
 
 
 def distortion(changed, pixels):
     """Return sqrt(sum r^2 / n) of each picture, (N,): 0.01 is about 2.5 of 255 grey levels."""
+    ### BEGIN SOLUTION hw5.1
     r = np.asarray(changed, dtype=float) - np.asarray(pixels, dtype=float)
     return np.sqrt((r ** 2).reshape(len(r), -1).mean(axis=1))
+    ### END SOLUTION hw5.1
 
 
 @dataclass(frozen=True)
@@ -65,11 +69,13 @@ def lbfgs_attack_steps(net, pixels, target, *, c=1.0, inner=20, confidence=0.5):
         yield state
         found = last(take(inner, lbfgs_steps(_objective(net, pixels, target, c), start, bounds=(0, 1)))).x
         state = _state(net, pixels, found, target, state.step + 1, c, confidence)
+        ### BEGIN SOLUTION hw5.3
         if state.fools:
             too_small, start = c, found
         else:
             too_large, start = c, pixels if too_small is None else start
         c = 10 * c if too_large is None else c / 10 if too_small is None else (too_small * too_large) ** 0.5
+        ### END SOLUTION hw5.3
 
 
 def lbfgs_attack(net, pixels, target, *, searches=6, **settings):
@@ -89,10 +95,12 @@ def _objective(net, pixels, target, c):
     J is of the scores before a last ReLU: a class that the network sees nowhere has no slope after it.
     """
     def measure(x):
+        ### BEGIN SOLUTION hw5.3
         x = x.astype(net.dtype)
         r = (x - pixels).astype(float)
         loss, gradient, _ = loss_gradient(net, x, np.array([target]), rectified=False)
         return c * float((r ** 2).sum()) + float(loss[0]), 2 * c * r + gradient
+        ### END SOLUTION hw5.3
     return measure
 
 

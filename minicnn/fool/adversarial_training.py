@@ -47,6 +47,7 @@ class AdversarialStep(TrainingStep):
 
     def _moved(self, net, x, labels, step, gradient):
         """Return what fools the network as it is: one step from x or, with an rng, from a point near it."""
+        ### BEGIN SOLUTION hw5.1
         if self.rng is None:
             return x + step * np.sign(gradient)
         start = Tensor((x + step * self.rng.uniform(-1, 1, x.shape)).astype(x.dtype), requires_grad=True)
@@ -54,3 +55,4 @@ class AdversarialStep(TrainingStep):
         ops.cross_entropy(net(start), labels).backward(retain_graph=False)
         net.train()
         return (start.data + 1.25 * step * np.sign(start.grad)).clip(x - step, x + step)
+        ### END SOLUTION hw5.1

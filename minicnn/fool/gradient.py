@@ -72,10 +72,12 @@ def fooling_steps(net, classes, *, early=0.3, late=1.0, momentum=0.9, decay=0.0,
             first[(first < 0) & (wins if mark == 0 else confidence > mark)] = step
         yield FoolingState(step, pixels.copy(), confidence.copy(), wins.copy(), reached.copy())
         awake = (confidence < goal) | (goal == 1)
+        ### BEGIN SOLUTION hw5.4
         square = np.maximum((slope.astype(float) ** 2).reshape(count, -1).sum(axis=1), 1e-30)
         lr = (np.minimum(np.minimum(early, late * (1 - climbed)), climbed) / square).reshape(-1, 1, 1, 1).astype(net.dtype)
         moving = momentum * moving + lr * slope
         stepped = (mean + (pixels + moving - mean) * (1 - decay)).clip(0, 1).astype(net.dtype)
+        ### END SOLUTION hw5.4
         pixels, step = np.where(awake.reshape(-1, 1, 1, 1), stepped, pixels), step + 1
 
 
@@ -89,10 +91,12 @@ def _measured(net, pixels, classes):
     p, each = Tensor(pixels, requires_grad=True), np.arange(len(pixels))
     acts = net.activations(to_input(net, p))
     scores, own = over_places(acts[net.class_layer]), acts[next(reversed(acts))]
+    ### BEGIN SOLUTION hw5.4
     sure, below = (ops.softmax(s, dim=1)[each, classes] for s in (own, scores))
     seen = sure.data > SEEN
     chosen = sure * seen + below * ~seen
     chosen.sum().backward(retain_graph=False)
+    ### END SOLUTION hw5.4
     return chosen.data, p.grad, sure.data, own.data.argmax(axis=1) == classes
 
 

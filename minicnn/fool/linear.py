@@ -50,7 +50,9 @@ def pushed(pixels, w, epsilon):
 def worst_changes(w, epsilon):
     """Return epsilon ||w||_1 of weights w (K, ...), (K,): the most that a score can change within epsilon per number."""
     w = finite("worst_changes", "the weights", w).astype(float)
+    ### BEGIN SOLUTION hw5.6
     return number("worst_changes", "epsilon", epsilon, at_least=0) * np.abs(w).reshape(len(w), -1).sum(axis=1)
+    ### END SOLUTION hw5.6
 
 
 def nearest_border(scores, w):
@@ -58,11 +60,13 @@ def nearest_border(scores, w):
 
     epsilon = (s_c - s_k) / ||w_k - w_c||_1, of scores (N, K) and weights (K, ...): exact as long as nothing is clipped.
     """
+    ### BEGIN SOLUTION hw5.6
     w, winner, each = w.reshape(len(w), -1), scores.argmax(axis=1), np.arange(len(scores))
     apart = np.abs(w[:, None] - w).sum(axis=2)                          # (K, K)
     gaps = (scores[each, winner][:, None] - scores) / np.maximum(apart[winner], 1e-30)
     gaps[each, winner] = np.inf
     return gaps.argmin(axis=1), gaps.min(axis=1)
+    ### END SOLUTION hw5.6
 
 
 @dataclass(frozen=True)
@@ -77,11 +81,15 @@ class LogisticRegression:
 
     def loss(self, p, y, epsilon=0.0):
         """Return J~, the loss of the worst pictures within epsilon; with epsilon = 0 it is J."""
+        ### BEGIN SOLUTION hw5.6
         return float(softplus(-y * self.scores(p) + epsilon * np.abs(self.w).sum()).mean())
+        ### END SOLUTION hw5.6
 
     def worst(self, p, y, epsilon):
         """Return those worst pictures: p - epsilon y sign(w)."""
+        ### BEGIN SOLUTION hw5.6
         return p - epsilon * y[:, None] * np.sign(self.w)
+        ### END SOLUTION hw5.6
 
 
 def softplus(z):

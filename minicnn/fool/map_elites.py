@@ -124,18 +124,22 @@ def _first(encoding, count, seed):
 
 def child_of(elites, encoding, generation, rng):
     """Return a child of one elite drawn at random or, with the probability `encoding.crossover`, of two."""
+    ### BEGIN SOLUTION hw5.5
     first, second = (elites[k] for k in rng.integers(len(elites), size=2))
     crossed = encoding.crossed(first, second, rng) if rng.random() < encoding.crossover else first
     return encoding.mutated(crossed, rng, generation)
+    ### END SOLUTION hw5.5
 
 
 def offered(state, genomes, judged):
     """Return the state after genomes with fitnesses `judged` (N, K) were offered to every place: elites never get worse."""
+    ### BEGIN SOLUTION hw5.5
     best = judged.argmax(axis=0)                                    # (K,)
     better = judged[best, np.arange(judged.shape[1])] > state.fitness
     fitness = np.where(better, judged[best, np.arange(judged.shape[1])], state.fitness)
     elites = tuple(genomes[k] if new else old for k, new, old in zip(best, better, state.elites))
     return MapElitesState(state.step + 1, fitness, elites, int(better.sum()))
+    ### END SOLUTION hw5.5
 
 
 def map_elites(fitness, encoding, generations, **settings):

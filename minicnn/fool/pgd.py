@@ -27,13 +27,17 @@ def pgd_steps(net, pixels, labels, epsilon=2 / 255, *, relative_step=0.025, rand
     pixels, labels = checked_pair("pgd", net, pixels, labels)
     epsilon = number("pgd", "epsilon", epsilon, at_least=0, at_most=1)
     alpha, rng = epsilon * number("pgd", "relative_step", relative_step, above=0), generator("pgd", rng)
+    ### BEGIN SOLUTION hw5.2
     low, high = (pixels - epsilon).clip(0, 1), (pixels + epsilon).clip(0, 1)
     p = (pixels + rng.uniform(-epsilon, epsilon, pixels.shape) if random_start else pixels).clip(low, high).astype(net.dtype)
+    ### END SOLUTION hw5.2
     step = 0
     while True:
         _, gradient, scores = loss_gradient(net, p, labels)
         yield PgdState(step, p.copy(), scores.argmax(axis=1) != labels)
+        ### BEGIN SOLUTION hw5.2
         p, step = (p + alpha * np.sign(gradient)).clip(low, high).astype(net.dtype), step + 1
+        ### END SOLUTION hw5.2
 
 
 def pgd(net, pixels, labels, epsilon=2 / 255, *, steps=50, **settings):

@@ -32,6 +32,7 @@ from .winograd_weight import winograd_backward_weight
 
 def conv2d_forward_ref(x, w, b, stride, padding, dilation, groups):
     """The definition: one output at a time, the sum of a window times a filter."""
+    ### BEGIN SOLUTION hw1.2
     (sh, sw), (ph, pw), (dh, dw) = stride, padding, dilation
     F, CG, KH, KW = w.shape
     OH, OW = window_output_size("conv2d", x.shape[2:], (KH, KW), stride, padding, dilation)
@@ -42,10 +43,12 @@ def conv2d_forward_ref(x, w, b, stride, padding, dilation, groups):
         window = padded[n, c:c + CG, i * sh:i * sh + dh * (KH - 1) + 1:dh, j * sw:j * sw + dw * (KW - 1) + 1:dw]
         out[n, f, i, j] = np.sum(window * w[f]) + b[f]
     return out
+    ### END SOLUTION hw1.2
 
 
 def conv2d_forward_np(x, w, b, stride, padding, dilation, groups):
     """The im2col trick in NumPy: all windows laid out as columns turn the convolution into one matrix product."""
+    ### BEGIN SOLUTION hw1.2
     (sh, sw), (ph, pw), (dh, dw) = stride, padding, dilation
     N, C = x.shape[:2]
     F, CG, KH, KW = w.shape
@@ -57,6 +60,7 @@ def conv2d_forward_np(x, w, b, stride, padding, dilation, groups):
     columns = columns.reshape(N, groups, CG * KH * KW, OH * OW)
     out = w.reshape(groups, F // groups, CG * KH * KW) @ columns            # (N, groups, F / groups, OH * OW)
     return out.reshape(N, F, OH, OW) + b.reshape(F, 1, 1)
+    ### END SOLUTION hw1.2
 
 
 def conv2d_direct_cpu(x, w, b, out, stride, padding, dilation):
@@ -65,6 +69,7 @@ def conv2d_direct_cpu(x, w, b, out, stride, padding, dilation):
     Parallel over (image, filter); a task writes its own map. Here for comparison (MINICNN_CONV=direct): each product is one
     multiplication for one load, so that it waits for the cache.
     """
+    ### BEGIN SOLUTION hw1.2
     (N, F, OH, OW), (CG, KH, KW), (H, W) = out.shape, w.shape[1:], x.shape[2:]
     FG = F // (x.shape[1] // CG)
     for task in prange(N * F):
@@ -81,6 +86,7 @@ def conv2d_direct_cpu(x, w, b, out, stride, padding, dilation):
                                 if 0 <= v < W:
                                     out[n, f, i, j] += w[f, c, kh, kw] * x[n, f // FG * CG + c, h, v]
     return out
+    ### END SOLUTION hw1.2
 
 
 _direct = jit(conv2d_direct_cpu)
@@ -89,6 +95,7 @@ FEW_FILTERS = 16                # up to so many, adding up windows costs more th
 
 def conv2d_forward_cpu(x, w, b, stride, padding, dilation, groups):
     """The convolution by the algorithm that suits the shapes: winograd.py, im2col.py or the loops above."""
+    ### BEGIN SOLUTION hw1.2
     which = algorithm(x.shape, w.shape, is_frozen(w), stride, padding, dilation, groups)
     if which == "winograd":
         return winograd(x, w, b, padding[0])
@@ -96,18 +103,24 @@ def conv2d_forward_cpu(x, w, b, stride, padding, dilation, groups):
         return im2col(x, w, b, stride, padding, dilation, groups)
     size = window_output_size("conv2d", x.shape[2:], w.shape[2:], stride, padding, dilation)
     return _direct(x, w, b, np.empty((len(x), len(w), *size), x.dtype), stride, padding, dilation)
+    ### END SOLUTION hw1.2
 
 
 def conv2d_backward_bias_ref(dout):
+    ### BEGIN SOLUTION hw1.4
     return sum_over_ref(dout, (0, 2, 3))
+    ### END SOLUTION hw1.4
 
 
 def conv2d_backward_bias_cuda(dout):
+    ### BEGIN SOLUTION hw1.4
     return sum_over_cuda(dout, (0, 2, 3))
+    ### END SOLUTION hw1.4
 
 
 def conv2d_backward_input_cpu(dout, w, x_size, stride, padding, dilation, groups):
     """dL/dx, which with a stride of 1 is a convolution as well: of dL/dy with filters turned by 180 degrees."""
+    ### BEGIN SOLUTION hw1.3
     F, CG, KH, KW = w.shape
     few_rows = groups == 1 and CG * stride[0] * stride[1] <= 2 * ROWS          # for im2col_backward_input
     if few_rows and (F > FEW_FILTERS or stride != (1, 1)):
@@ -120,15 +133,18 @@ def conv2d_backward_input_cpu(dout, w, x_size, stride, padding, dilation, groups
             return winograd(dout, w, no_bias, around[0], turned=True)
         return im2col(dout, w, no_bias, stride, around, dilation, groups, turned=True)
     return im2col_backward_input(dout, w, x_size, stride, padding, dilation, groups)
+    ### END SOLUTION hw1.3
 
 
 def conv2d_backward_weight_cpu(dout, x, w_shape, stride, padding, dilation, groups):
     """dL/dw by Winograd's algorithm (winograd_weight.py) where the forward pass of frozen filters would use it, or by dots."""
+    ### BEGIN SOLUTION hw1.4
     if len(x) == 0:
         return np.zeros(w_shape, x.dtype)
     if algorithm(x.shape, w_shape, True, stride, padding, dilation, groups) == "winograd":
         return winograd_backward_weight(dout, x, w_shape, padding[0])
     return weight_by_dots(dout, x, w_shape, stride, padding, dilation, groups)
+    ### END SOLUTION hw1.4
 
 
 KERNELS = {

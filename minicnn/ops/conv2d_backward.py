@@ -14,6 +14,7 @@ from .im2col import window_offsets
 
 def conv2d_backward_input_ref(dout, w, x_size, stride, padding, dilation, groups):
     """The definition: each output hands dL/dy times its filter back to the window that it came from."""
+    ### BEGIN SOLUTION hw1.3
     (sh, sw), (ph, pw), (dh, dw) = stride, padding, dilation
     F, CG, KH, KW = w.shape
     padded = np.zeros((len(dout), groups * CG, x_size[0] + 2 * ph, x_size[1] + 2 * pw), dout.dtype)
@@ -22,10 +23,12 @@ def conv2d_backward_input_ref(dout, w, x_size, stride, padding, dilation, groups
         window = padded[n, c:c + CG, i * sh:i * sh + dh * (KH - 1) + 1:dh, j * sw:j * sw + dw * (KW - 1) + 1:dw]
         window += dout[n, f, i, j] * w[f]                       # windows overlap: contributions add
     return np.ascontiguousarray(padded[:, :, ph:ph + x_size[0], pw:pw + x_size[1]])
+    ### END SOLUTION hw1.3
 
 
 def conv2d_backward_weight_ref(dout, x, w_shape, stride, padding, dilation, groups):
     """The definition: dL/dw[f] is the sum of all windows, each times the dL/dy of the output that saw it."""
+    ### BEGIN SOLUTION hw1.4
     (sh, sw), (ph, pw), (dh, dw) = stride, padding, dilation
     F, CG, KH, KW = w_shape
     padded = np.pad(x, ((0, 0), (0, 0), (ph, ph), (pw, pw)))
@@ -35,6 +38,7 @@ def conv2d_backward_weight_ref(dout, x, w_shape, stride, padding, dilation, grou
         window = padded[n, c:c + CG, i * sh:i * sh + dh * (KH - 1) + 1:dh, j * sw:j * sw + dw * (KW - 1) + 1:dw]
         dweight[f] += dout[n, f, i, j] * window
     return dweight
+    ### END SOLUTION hw1.4
 
 
 @jit
@@ -104,6 +108,7 @@ def weight_by_dots(dout, x, w_shape, stride, padding, dilation, groups):
     of a row is at the same time that on the left of the next. These zeros are multiplied too: 0 times a NaN or an infinity of
     the input is NaN, so that one of them shows in more numbers of a window than by the definition.
     """
+    ### BEGIN SOLUTION hw1.4
     (F, OH, OW), C, phases = dout.shape[1:], x.shape[1], stride[0] * stride[1]
     pitch = tuple(max(o, n + p if s == 1 else -(-(n + 2 * p) // s))
                   for o, n, s, p in zip((OH, OW), x.shape[2:], stride, padding))
@@ -128,3 +133,4 @@ def weight_by_dots(dout, x, w_shape, stride, padding, dilation, groups):
         _stack(dout[n:n + N], (1, 1), (0, 0), pitch, rows.reshape(groups * FG, L))
         _all_dots(rows, flat, tiles, shift, dw)
     return np.ascontiguousarray(dw[:, :F // groups, :len(offsets)]).reshape(w_shape)
+    ### END SOLUTION hw1.4

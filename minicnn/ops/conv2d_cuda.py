@@ -27,6 +27,7 @@ from .winograd_cuda import winograd
 @cuda_jit("T4 T4 T1 l1 T4")
 def conv2d_forward_naive_kernel(x, w, bias, geometry, out):
     """The definition: a thread an output. For comparison (MINICNN_CONV=direct). geometry: stride, padding, dilation."""
+    ### BEGIN SOLUTION hw1.2
     at, (F, OH, OW), (CG, KH, KW) = cuda.grid(1), out.shape[1:], w.shape[1:]
     if at < out.size:
         n, f, i, j = at // (F * OH * OW), at // (OH * OW) % F, at // OW % OH, at % OW
@@ -39,6 +40,7 @@ def conv2d_forward_naive_kernel(x, w, bias, geometry, out):
                     if 0 <= h < x.shape[2] and 0 <= v < x.shape[3]:
                         total += w[f, c, k, l] * x[n, first + c, h, v]
         out[n, f, i, j] = total
+    ### END SOLUTION hw1.2
 
 
 @cuda_jit("T4 n n T4")
@@ -73,6 +75,7 @@ def _windows(x_shape, w_shape, out_size, stride, padding, dilation):
 
 def conv2d_forward_cuda(x, w, b, stride, padding, dilation, groups):
     """The implicit product, or Winograd's algorithm where it takes a quarter of the multiplications."""
+    ### BEGIN SOLUTION hw1.2
     which = algorithm(x.shape, w.shape, True, stride, padding, dilation, groups)
     if which == "winograd":
         return winograd(x, w, b, padding[0])
@@ -87,10 +90,12 @@ def conv2d_forward_cuda(x, w, b, stride, padding, dilation, groups):
     tables = (table(((FG, K),), ((FG, OH * OW),)), table(begins, ((N, F * OH * OW), (OH * OW, 1))), table(((K, 1),), within))
     steps = FG * K, CG * HP * WP, FG * OH * OW
     return product(w, framed(x, *padding, (HP, WP)), out, tables, b, groups, steps)
+    ### END SOLUTION hw1.2
 
 
 def conv2d_backward_weight_cuda(dout, x, w_shape, stride, padding, dilation, groups):
     """dL/dw: a product whose sums run over all outputs of all pictures."""
+    ### BEGIN SOLUTION hw1.4
     (N, F, OH, OW), (CG, KH, KW) = dout.shape, w_shape[1:]
     if N == 0:
         return zeros(w_shape, dout.dtype)
@@ -99,6 +104,7 @@ def conv2d_backward_weight_cuda(dout, x, w_shape, stride, padding, dilation, gro
     tables = (table(((FG, OH * OW),), ((FG, K),)), table(within, ((K, 1),)), table(((N, F * OH * OW), (OH * OW, 1)), begins))
     steps = FG * OH * OW, CG * HP * WP
     return long_product(dout, framed(x, *padding, (HP, WP)), w_shape, tables, groups, steps, b_by_k=True)
+    ### END SOLUTION hw1.4
 
 
 def _remainders(size, kernel, stride, padding, dilation):
@@ -113,6 +119,7 @@ def _remainders(size, kernel, stride, padding, dilation):
 
 def conv2d_backward_input_cuda(dout, w, x_size, stride, padding, dilation, groups):
     """dL/dx: one product for each remainder of rows and columns; with a stride of 1 just one, or Winograd's algorithm."""
+    ### BEGIN SOLUTION hw1.3
     (N, F), (CG, KH, KW), (H, W) = dout.shape[:2], w.shape[1:], x_size
     around = tuple(d * (k - 1) - p for d, k, p in zip(dilation, (KH, KW), padding))
     if min(around) >= 0 and algorithm(dout.shape, (CG, F, KH, KW), True, stride, around, dilation, groups) == "winograd":
@@ -134,3 +141,4 @@ def conv2d_backward_input_cuda(dout, w, x_size, stride, padding, dilation, group
                              ((FG, OH * OW), (ks, up_step * OW, (up + before[0]) * OW), (ls, back_step, back + before[1])))
                 product(w, frame, dx, (at_m, at_n, at_k), None, groups, (FG * CG * KH * KW, FG * OH * OW, CG * H * W))
     return dx
+    ### END SOLUTION hw1.3

@@ -25,6 +25,7 @@ from .shape_ops import KERNELS as SHAPE
 
 def conv_transpose2d_forward_ref(x, w, out_size, stride, padding, dilation, groups):
     """The definition: stamp by stamp; stamps overlap and add, and what falls into the padding is cut off."""
+    ### BEGIN SOLUTION hw1.3
     (sh, sw), (ph, pw), (dh, dw) = stride, padding, dilation
     C, FG, KH, KW = w.shape
     padded = np.zeros((len(x), groups * FG, out_size[0] + 2 * ph, out_size[1] + 2 * pw), x.dtype)
@@ -33,6 +34,7 @@ def conv_transpose2d_forward_ref(x, w, out_size, stride, padding, dilation, grou
         for k, l in np.ndindex(KH, KW):
             padded[n, f:f + FG, h * sh + k * dh, v * sw + l * dw] += x[n, c, h, v] * w[c, :, k, l]
     return np.ascontiguousarray(padded[:, :, ph:ph + out_size[0], pw:pw + out_size[1]])
+    ### END SOLUTION hw1.3
 
 
 KERNELS = {

@@ -22,42 +22,54 @@ from .shape_ops import permute_forward_cuda
 
 def gram_matrix_forward_ref(features):
     """The definition, on features (N, C, L)."""
+    ### BEGIN SOLUTION hw4.3
     N, C, L = features.shape
     out = np.zeros((N, C, C), features.dtype)
     for n, a, b in np.ndindex(out.shape):
         for i in range(L):
             out[n, a, b] += features[n, a, i] * features[n, b, i]
     return out
+    ### END SOLUTION hw4.3
 
 
 def gram_matrix_backward_ref(dout, features):
     """The definition: G[a, b] hands dL/dG F[b] to F[a] and dL/dG F[a] to F[b]."""
+    ### BEGIN SOLUTION hw4.3
     dfeatures = np.zeros_like(features)
     for n, a, b in np.ndindex(dout.shape):
         for i in range(features.shape[2]):
             dfeatures[n, a, i] += dout[n, a, b] * features[n, b, i]
             dfeatures[n, b, i] += dout[n, a, b] * features[n, a, i]
     return dfeatures
+    ### END SOLUTION hw4.3
 
 
 def gram_matrix_forward_cpu(features):
     """One matrix product an image; BLAS on one thread, so that the sums do not depend on the number of threads."""
+    ### BEGIN SOLUTION hw4.3
     with single_threaded_blas():
         return np.matmul(features, features.transpose(0, 2, 1))
+    ### END SOLUTION hw4.3
 
 
 def gram_matrix_backward_cpu(dout, features):
     """One matrix product an image, BLAS on one thread as above."""
+    ### BEGIN SOLUTION hw4.3
     with single_threaded_blas():
         return np.matmul(dout + dout.transpose(0, 2, 1), features)
+    ### END SOLUTION hw4.3
 
 
 def gram_matrix_forward_cuda(features):
+    ### BEGIN SOLUTION hw4.3
     return matmul_cuda(features, features, b_turned=True)
+    ### END SOLUTION hw4.3
 
 
 def gram_matrix_backward_cuda(dout, features):
+    ### BEGIN SOLUTION hw4.3
     return matmul_cuda(dout + permute_forward_cuda(dout, (0, 2, 1)), features)
+    ### END SOLUTION hw4.3
 
 
 KERNELS = {

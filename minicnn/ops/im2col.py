@@ -159,6 +159,7 @@ _forward = jit(im2col_forward_cpu)
 
 def im2col(x, w, b, stride, padding, dilation, groups, turned=False):
     """Return conv2d(x, w, b, ...); `turned`: with w as dL/dx needs it."""
+    ### BEGIN SOLUTION hw1.2
     filters = once(w, ("packed", groups, turned), lambda w: packed_filters(turned_filters(w, groups) if turned else w, groups))
     F, CG = (w.shape[1] * groups, len(w) // groups) if turned else w.shape[:2]
     kernel = w.shape[2:]
@@ -168,6 +169,7 @@ def im2col(x, w, b, stride, padding, dilation, groups, turned=False):
     out = np.empty((len(x), F, size[0] * size[1]), x.dtype)
     _forward(dealt, filters, b, offsets, size, out)
     return out.reshape(*out.shape[:2], *size)
+    ### END SOLUTION hw1.2
 
 
 @numba.njit
@@ -208,6 +210,7 @@ def col2im(dout, w, x_size, stride, padding, dilation):
 
     Gradients of windows come first, w^T dL/dy, as they do with `im2col` backwards: C KH KW rows fill what C would not.
     """
+    ### BEGIN SOLUTION hw1.3
     F, C, KH, KW = w.shape
     filters = once(w, "columns", lambda w: packed_filters(w.reshape(F, -1).T[:, :, None, None], 1))
     (N, _, OH, OW), rows = dout.shape, C * KH * KW
@@ -216,6 +219,7 @@ def col2im(dout, w, x_size, stride, padding, dilation):
     _forward(dealt_out(dout, (1, 1), (0, 0), (OH, OW)), filters, np.zeros(rows, w.dtype), offsets, (OH, OW), columns)
     dx = np.empty((N, C, *x_size), dout.dtype)
     return _col2im(columns.reshape(N, rows, OH, OW), (KH, KW), stride, padding, dilation, dx)
+    ### END SOLUTION hw1.3
 
 
 def dealt_filters(w, stride, groups):
@@ -238,6 +242,7 @@ def dealt_filters(w, stride, groups):
 
 def im2col_backward_input(dout, w, x_size, stride, padding, dilation, groups):
     """Return dL/dx (N, C, *x_size) of conv2d from dL/dy."""
+    ### BEGIN SOLUTION hw1.3
     if dilation != (1, 1):              # rare: fill the holes of the filters with zeros
         wide = np.zeros((*w.shape[:2], *(d * (k - 1) + 1 for k, d in zip(w.shape[2:], dilation))), w.dtype)
         wide[:, :, ::dilation[0], ::dilation[1]] = w
@@ -259,6 +264,7 @@ def im2col_backward_input(dout, w, x_size, stride, padding, dilation, groups):
             whole[:, :, :, a::stride[0], b::stride[1]] = pictures[:, :, a, b]
     (ph, pw), (H, W) = padding, x_size
     return np.ascontiguousarray(whole.reshape(N, C, *whole.shape[3:])[:, :, ph:ph + H, pw:pw + W])
+    ### END SOLUTION hw1.3
 
 
 def _dealt_and_packed(w, stride, groups):

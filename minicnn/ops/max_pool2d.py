@@ -23,6 +23,7 @@ from .op import Op, check_ndim, pair, shape_of, window_output_size
 
 def max_pool2d_forward_ref(x, kernel, stride, padding, out_size):
     """The definition: look at every pixel of every window."""
+    ### BEGIN SOLUTION hw1.5
     N, C, H, W = x.shape
     out = np.empty((N, C, *out_size), x.dtype)
     switches = np.empty(out.shape, np.int32)
@@ -36,6 +37,7 @@ def max_pool2d_forward_ref(x, kernel, stride, padding, out_size):
                     best, best_at = value, h * W + w
         out[n, c, i, j], switches[n, c, i, j] = best, best_at
     return out, switches
+    ### END SOLUTION hw1.5
 
 
 def max_pool2d_backward_ref(dout, switches, x_size, window):
@@ -43,12 +45,14 @@ def max_pool2d_backward_ref(dout, switches, x_size, window):
 
     window: (kernel, stride, padding), which a GPU needs to find the windows of a pixel.
     """
+    ### BEGIN SOLUTION hw1.6
     N, C = dout.shape[:2]
     dx = np.zeros((N, C, *x_size), dout.dtype)
     for n, c, i, j in np.ndindex(dout.shape):
         at = switches[n, c, i, j]
         dx[n, c, at // x_size[1], at % x_size[1]] += dout[n, c, i, j]
     return dx
+    ### END SOLUTION hw1.6
 
 
 @numba.njit
@@ -91,6 +95,7 @@ def max_pool2d_forward_cpu(x, kernel, stride, padding, out_size):
 
     Parallel over the planes (n, c); a task writes its own plane of out and switches, so there is no race.
     """
+    ### BEGIN SOLUTION hw1.5
     (N, C, H, W), (OH, OW) = x.shape, out_size
     out, switches = np.empty((N, C, OH, OW), x.dtype), np.empty((N, C, OH, OW), np.int32)
     lefts, starts = _columns(OW + LANES, stride[1], padding[1])
@@ -115,10 +120,12 @@ def max_pool2d_forward_cpu(x, kernel, stride, padding, out_size):
                 store_within(out, (n, c, i, j), best, OW)
                 store_within(switches, (n, c, i, j), at, OW)
     return out, switches
+    ### END SOLUTION hw1.5
 
 
 def max_pool2d_backward_cpu(dout, switches, x_size, window):
     """Parallel over the planes (n, c): switches never leave their plane, so there is no race."""
+    ### BEGIN SOLUTION hw1.6
     N, C, OH, OW = dout.shape
     dx = np.empty((N * C, x_size[0] * x_size[1]), dout.dtype)
     dout_flat, switches_flat = dout.reshape(N * C, OH * OW), switches.reshape(N * C, OH * OW)
@@ -127,11 +134,13 @@ def max_pool2d_backward_cpu(dout, switches, x_size, window):
         for i in range(OH * OW):
             dx[plane, switches_flat[plane, i]] += dout_flat[plane, i]
     return dx.reshape(N, C, x_size[0], x_size[1])
+    ### END SOLUTION hw1.6
 
 
 @cuda_jit("T4 l1 T4 i4")
 def max_pool2d_forward_kernel(x, window, out, switches):
     """A thread an output, which looks at its window; window: kernel, stride and padding, two numbers each."""
+    ### BEGIN SOLUTION hw1.5
     i, (C, OH, OW), (H, W) = cuda.grid(1), out.shape[1:], x.shape[2:]
     if i < out.size:
         n, c, row, column = i // (C * OH * OW), i // (OH * OW) % C, i // OW % OH, i % OW
@@ -144,6 +153,7 @@ def max_pool2d_forward_kernel(x, window, out, switches):
                 if value > best or value != value:
                     best, at = value, h * W + w
         out[n, c, row, column], switches[n, c, row, column] = best, at
+    ### END SOLUTION hw1.5
 
 
 def max_pool2d_forward_cuda(x, kernel, stride, padding, out_size):
@@ -155,6 +165,7 @@ def max_pool2d_forward_cuda(x, kernel, stride, padding, out_size):
 @cuda_jit("T4 i4 l1 T4")
 def max_pool2d_backward_kernel(dout, switches, window, dx):
     """A thread a pixel, which asks every window that holds it whether it won there: no race, and a fixed order."""
+    ### BEGIN SOLUTION hw1.6
     i, (C, H, W), (OH, OW) = cuda.grid(1), dx.shape[1:], dout.shape[2:]
     if i < dx.size:
         n, c, h, w = i // (C * H * W), i // (H * W) % C, i // W % H, i % W
@@ -165,6 +176,7 @@ def max_pool2d_backward_kernel(dout, switches, window, dx):
                 if switches[n, c, row, column] == h * W + w:
                     total += dout[n, c, row, column]
         dx[n, c, h, w] = total
+    ### END SOLUTION hw1.6
 
 
 def max_pool2d_backward_cuda(dout, switches, x_size, window):

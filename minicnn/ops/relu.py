@@ -21,38 +21,47 @@ from .op import Op
 
 
 def relu_forward_ref(x, mask):
+    ### BEGIN SOLUTION hw1.1
     out = np.empty_like(x)
     for i in np.ndindex(x.shape):
         out[i] = 0 if x[i] < 0 else x[i]
     return out, out > 0
+    ### END SOLUTION hw1.1
 
 
 def relu_backprop_ref(on, dout):
+    ### BEGIN SOLUTION hw1.1
     dx = np.zeros_like(dout)
     for i in np.ndindex(dout.shape):
         if on[i]:
             dx[i] = dout[i]
     return dx
+    ### END SOLUTION hw1.1
 
 
 def relu_deconvnet_ref(on, dout):
+    ### BEGIN SOLUTION hw2.2
     dx = np.zeros_like(dout)
     for i in np.ndindex(dout.shape):
         if dout[i] > 0:
             dx[i] = dout[i]
     return dx
+    ### END SOLUTION hw2.2
 
 
 def relu_guided_ref(on, dout):
+    ### BEGIN SOLUTION hw2.2
     dx = np.zeros_like(dout)
     for i in np.ndindex(dout.shape):
         if on[i] and dout[i] > 0:
             dx[i] = dout[i]
     return dx
+    ### END SOLUTION hw2.2
 
 
 def relu_forward_cpu(x, mask):
     """Return max(x, 0) and, if `mask`, where x > 0, in one pass: the work is moving the numbers. Parallel over elements."""
+    ### BEGIN SOLUTION hw1.1
     out, on = np.empty_like(x), np.empty(len(x) if mask else 0, np.bool_)
     if mask:
         for i in prange(len(x)):
@@ -62,40 +71,49 @@ def relu_forward_cpu(x, mask):
         for i in prange(len(x)):
             out[i] = 0 if x[i] < 0 else x[i]
     return out, on
+    ### END SOLUTION hw1.1
 
 
 def relu_backprop_cpu(on, dout):
     """Parallel over elements."""
+    ### BEGIN SOLUTION hw1.1
     dx = np.empty_like(dout)
     for i in prange(len(dout)):
         dx[i] = dout[i] if on[i] else 0
     return dx
+    ### END SOLUTION hw1.1
 
 
 def relu_deconvnet_cpu(on, dout):
     """Parallel over elements."""
+    ### BEGIN SOLUTION hw2.2
     dx = np.empty_like(dout)
     for i in prange(len(dout)):
         dx[i] = dout[i] if dout[i] > 0 else 0
     return dx
+    ### END SOLUTION hw2.2
 
 
 def relu_guided_cpu(on, dout):
     """Parallel over elements."""
+    ### BEGIN SOLUTION hw2.2
     dx = np.empty_like(dout)
     for i in prange(len(dout)):
         dx[i] = dout[i] if on[i] and dout[i] > 0 else 0
     return dx
+    ### END SOLUTION hw2.2
 
 
 @cuda_jit("T1 T1 b1")
 def relu_forward_kernel(x, out, on):
     """A thread a number, which writes its own place of out and, where `on` is not empty, of on."""
+    ### BEGIN SOLUTION hw1.1
     i = cuda.grid(1)
     if i < len(out):
         out[i] = 0 if x[i] < 0 else x[i]
         if len(on):
             on[i] = x[i] > 0
+    ### END SOLUTION hw1.1
 
 
 def relu_forward_cuda(x, mask):
@@ -107,25 +125,31 @@ def relu_forward_cuda(x, mask):
 @cuda_jit("b1 T1 T1")
 def relu_backprop_kernel(on, dout, dx):
     """A thread a number."""
+    ### BEGIN SOLUTION hw1.1
     i = cuda.grid(1)
     if i < len(dx):
         dx[i] = dout[i] if on[i] else 0
+    ### END SOLUTION hw1.1
 
 
 @cuda_jit("b1 T1 T1")
 def relu_deconvnet_kernel(on, dout, dx):
     """A thread a number."""
+    ### BEGIN SOLUTION hw2.2
     i = cuda.grid(1)
     if i < len(dx):
         dx[i] = dout[i] if dout[i] > 0 else 0
+    ### END SOLUTION hw2.2
 
 
 @cuda_jit("b1 T1 T1")
 def relu_guided_kernel(on, dout, dx):
     """A thread a number."""
+    ### BEGIN SOLUTION hw2.2
     i = cuda.grid(1)
     if i < len(dx):
         dx[i] = dout[i] if on[i] and dout[i] > 0 else 0
+    ### END SOLUTION hw2.2
 
 
 KERNELS = {

@@ -28,6 +28,7 @@ GUARD = 1e-5
 
 def total_variation_forward_ref(x, beta):
     """The definition: one place after the other."""
+    ### BEGIN SOLUTION hw4.4
     N, C, H, W = x.shape
     total = 0.0
     for n, c, i, j in np.ndindex(x.shape):
@@ -39,10 +40,12 @@ def total_variation_forward_ref(x, beta):
         else:
             total += v ** (beta / 2)
     return np.float64(total)
+    ### END SOLUTION hw4.4
 
 
 def total_variation_backward_ref(x, beta):
     """The definition: each place hands its two slopes to the pixels that made them."""
+    ### BEGIN SOLUTION hw4.4
     N, C, H, W = x.shape
     dx = np.zeros_like(x)
     for n, c, i, j in np.ndindex(x.shape):
@@ -60,6 +63,7 @@ def total_variation_backward_ref(x, beta):
             dx[n, c, i + 1, j] += slope * d
             dx[n, c, i, j] -= slope * d
     return dx
+    ### END SOLUTION hw4.4
 
 
 def _differences(x):
@@ -71,15 +75,18 @@ def _differences(x):
 
 
 def total_variation_forward_cpu(x, beta):           # bound by memory: NumPy is fast enough
+    ### BEGIN SOLUTION hw4.4
     v = _differences(x)[2]
     if beta < 2:
         v = v * np.maximum(v, GUARD) ** (beta / 2 - 1)          # v^(beta / 2) where the guard is silent
     elif beta > 2:
         v = v ** (beta / 2)
     return np.sum(v, dtype=np.float64)
+    ### END SOLUTION hw4.4
 
 
 def total_variation_backward_cpu(x, beta):
+    ### BEGIN SOLUTION hw4.4
     r, d, v = _differences(x)
     if beta < 2:
         slope = np.where(v < GUARD, 2, beta) * np.maximum(v, GUARD) ** (beta / 2 - 1)
@@ -90,6 +97,7 @@ def total_variation_backward_cpu(x, beta):
     dx[..., 1:] += r[..., :-1]
     dx[..., 1:, :] += d[..., :-1, :]
     return dx
+    ### END SOLUTION hw4.4
 
 
 @gpu_function
@@ -110,10 +118,12 @@ def _slope(v, beta):
 @cuda_jit("T4 d d1")
 def total_variation_forward_kernel(x, beta, terms):
     """A thread a place: its term of the sum."""
+    ### BEGIN SOLUTION hw4.4
     at, (C, H, W) = cuda.grid(1), x.shape[1:]
     if at < x.size:
         v = _slopes(x, at // (C * H * W), at // (H * W) % C, at // W % H, at % W)[2]
         terms[at] = v * GUARD ** (beta / 2 - 1) if beta < 2 and v < GUARD else v if beta == 2 else v ** (beta / 2)
+    ### END SOLUTION hw4.4
 
 
 def total_variation_forward_cuda(x, beta):
@@ -125,6 +135,7 @@ def total_variation_forward_cuda(x, beta):
 @cuda_jit("T4 d T4")
 def total_variation_backward_kernel(x, beta, dx):
     """A thread a pixel, which collects from its own slopes, those of its left and those of its upper neighbour."""
+    ### BEGIN SOLUTION hw4.4
     at, (C, H, W) = cuda.grid(1), x.shape[1:]
     if at < x.size:
         n, c, i, j = at // (C * H * W), at // (H * W) % C, at // W % H, at % W
@@ -137,6 +148,7 @@ def total_variation_backward_kernel(x, beta, dx):
             r, d, v = _slopes(x, n, c, i - 1, j)
             total += _slope(v, beta) * d
         dx[n, c, i, j] = total
+    ### END SOLUTION hw4.4
 
 
 KERNELS = {

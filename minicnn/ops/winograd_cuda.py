@@ -109,6 +109,7 @@ def _filters(w, turned):
 
 def winograd(x, w, b, padding, turned=False):
     """Return the convolution (N, F, OH, OW) of x (N, C, H, W) with 3 x 3 filters one pixel apart; turned: as dL/dx needs it."""
+    ### BEGIN SOLUTION hw1.2
     U = once(w, ("winograd", turned), lambda w: _filters(w, turned))
     (N, C, H, W), F = x.shape, U.shape[1]
     out = DeviceArray((N, F, H + 2 * padding - 2, W + 2 * padding - 2), x.dtype)
@@ -119,3 +120,4 @@ def winograd(x, w, b, padding, turned=False):
     bias = DeviceArray((0,), x.dtype) if b is None else b
     winograd_output_kernel.launch(*threads_for(F * V.shape[2]), M, bias, down, across, out)
     return out
+    ### END SOLUTION hw1.2

@@ -154,6 +154,7 @@ _products, _gradients = jit(winograd_weight_cpu), jit(winograd_taps_cpu)
 
 def winograd_backward_weight(dout, x, w_shape, padding):
     """Return dL/dw of a convolution with 3 x 3 filters, stride 1: a part of the batch at a time, which stays in the cache."""
+    ### BEGIN SOLUTION hw1.4
     (F, C), N = w_shape[:2], len(x)
     tiles = -(-dout.shape[2] // 4) * -(-dout.shape[3] // 4)
     V_blocks, M_blocks = -(-C // WIDTH), -(-F // HEIGHT)
@@ -166,3 +167,4 @@ def winograd_backward_weight(dout, x, w_shape, padding):
     for n in range(0, N, images):
         _products(x[n:n + images], dout[n:n + images], padding, V, M, dU)
     return _gradients(dU, np.empty(w_shape, x.dtype))
+    ### END SOLUTION hw1.4

@@ -33,9 +33,11 @@ def unit_seed(activation, unit, value=1.0):
                          "give a tuple (channel, row, column) or a channel, counted from 0")
     if isinstance(value, str) and value != "activation":
         raise SettingError(f"unit_seed: value is {value!r}, expected a number or \"activation\"")
+    ### BEGIN SOLUTION hw2.1
     seed = np.zeros_like(data)
     seed[index] = data[index] if isinstance(value, str) else number("unit_seed", "value", value)
     return seed
+    ### END SOLUTION hw2.1
 
 
 def strongest_unit(activation):
@@ -53,11 +55,13 @@ def backproject(net, x, layer, seed, rule="backprop"):
     "backprop" (the gradient), "deconvnet" or "guided". The network and x are left as they are.
     """
     network("backproject", net, layer)
+    ### BEGIN SOLUTION hw2.1
     image = Tensor(one_picture("backproject", net, x), requires_grad=True)
     activation = net.activations(image, upto=layer)[layer]
     with tape.relu_rule(rule):
         activation.backward(finite("backproject", "the seed", seed(activation) if callable(seed) else seed))
     return image.grad[0]
+    ### END SOLUTION hw2.1
 
 
 def class_seed(activation, class_index):

@@ -83,7 +83,9 @@ def simonyan(weight, lr, steps=500):
     Settings grow first and decay then, (x + lr' g) (1 - decay): the same with decay = 2 lr weight and lr' = lr / (1 - decay).
     """
     lr, weight = number("simonyan", "lr", lr, above=0), number("simonyan", "weight", weight, at_least=0)
+    ### BEGIN SOLUTION hw2.5
     decay = 2 * lr * weight
+    ### END SOLUTION hw2.5
     if decay >= 1:
         raise SettingError(f"simonyan: weight {weight} and lr {lr} take {decay:g} times the picture off at each step; expected "
                            "2 lr weight below 1")
@@ -132,6 +134,7 @@ def class_model_steps(net, unit, settings=PUBLISHED[3], *, layer=None, size=None
 
 def tidied(x, gradient, settings, step):
     """Return x (1, C, H, W) after one step along the gradient and the settings' tidying, in the published order."""
+    ### BEGIN SOLUTION hw2.5
     square = float((gradient.astype(np.float64) ** 2).sum())
     lr = min(settings.lr, settings.progress / max(square, 1e-30)) if settings.progress else settings.lr
     x = (x + lr * gradient) * (1 - settings.decay)
@@ -141,6 +144,7 @@ def tidied(x, gradient, settings, step):
     x = x * (norm >= np.percentile(norm, settings.small_norm))
     contribution = np.abs((gradient * x).sum(axis=1, keepdims=True))
     return x * (contribution >= np.percentile(contribution, settings.small_contribution))
+    ### END SOLUTION hw2.5
 
 
 def class_model(net, unit, settings=PUBLISHED[3], **more):

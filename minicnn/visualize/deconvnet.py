@@ -34,6 +34,7 @@ def deconvnet(net, x, layer, seed):
     signals = {layer: seed.astype(net.dtype, copy=False)}
     if signals[layer].shape != maps[layer].shape:
         raise ShapeError(f"deconvnet: the seed has shape {signals[layer].shape}, layer {layer!r} {maps[layer].shape}")
+    ### BEGIN SOLUTION hw2.4
     for name in reversed(list(maps)[1:]):
         if name in signals:
             step, sources = net.layers[name]
@@ -41,6 +42,7 @@ def deconvnet(net, x, layer, seed):
             for source, share in zip(sources, shares):
                 signals[source] = signals[source] + share if source in signals else share
     return signals["data"][0]
+    ### END SOLUTION hw2.4
 
 
 def _down(layer, name, signal, inputs):
@@ -59,7 +61,9 @@ def _down(layer, name, signal, inputs):
         return [signal] * len(inputs)
     op = getattr(layer, "op", None)
     if op is ops.relu:
+        ### BEGIN SOLUTION hw2.4
         return [np.maximum(signal, 0)]
+        ### END SOLUTION hw2.4
     if op is ops.max_pool2d:
         return [_unpooled(signal, x, layer.settings)]
     if op in (ops.avg_pool2d, ops.global_avg_pool2d, ops.adaptive_avg_pool2d):
@@ -74,17 +78,21 @@ def _down(layer, name, signal, inputs):
 
 def _transposed(layer, signal, size):
     """Return the signal under a convolution: each value stamps its filter; as large as the map below, `size`."""
+    ### BEGIN SOLUTION hw2.4
     weight, settings = layer.parameters["weight"].data, layer.settings
     stamps = ops.conv_transpose2d(signal, weight, **settings).shape[2:]
     left_over = tuple(n - m for n, m in zip(size, stamps))          # by the stride: so many rows and columns come later
     return ops.conv_transpose2d(signal, weight, output_padding=left_over, **settings).data
+    ### END SOLUTION hw2.4
 
 
 def _unpooled(signal, x, settings):
     """Return the signal under max pooling: every value at the place of its window's maximum, its switch."""
+    ### BEGIN SOLUTION hw2.4
     _, switches = ops.max_pool2d(x, **settings, return_indices=True)
     window = {"stride": None, "padding": 0, **{key: value for key, value in settings.items() if key != "ceil_mode"}}
     return ops.max_unpool2d(signal, switches, **window, output_size=x.shape[2:]).data
+    ### END SOLUTION hw2.4
 
 
 def _shared_out(layer, signal, x):

@@ -17,8 +17,10 @@ from .grabcut import BACKGROUND, OBJECT, UNKNOWN
 
 def saliency_map(net, x, class_index):
     """Return M (H, W), how strongly each pixel of `x` (1, C, H, W) sways the score of the class."""
+    ### BEGIN SOLUTION hw2.3
     gradient = backproject(net, x, network("saliency_map", net).class_layer, lambda a: class_seed(a, class_index))
     return np.abs(gradient).max(axis=0)
+    ### END SOLUTION hw2.3
 
 
 def seeds_of(saliency, high=95, low=30, blur=5.0):
