@@ -42,6 +42,10 @@ class DataError(MinicnnError, ValueError):
     """A file of a data set that is missing, broken or not what its name says."""
 
 
+class HomeworkError(MinicnnError, ValueError):
+    """An assignment that cannot be made or graded."""
+
+
 class ImageError(MinicnnError, ValueError):
     """A picture that cannot be read or is too large."""
 

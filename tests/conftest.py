@@ -15,8 +15,37 @@ def data_dir():
     pytest.skip("no real data here: set MINICNN_DATA to its folder")
 
 
+def pytest_addoption(parser):
+    parser.addoption("--task", metavar="NAME", help="only the tests of a homework task, hw1.2, or of an assignment, hw1")
+
+
+def pytest_ignore_collect(collection_path, config):
+    """With --task, do not even look at other tests."""
+    if config.getoption("--task") and collection_path.suffix == ".py" and collection_path.name != "test_tasks.py":
+        return True
+
+
+def pytest_collection_modifyitems(config, items):
+    """With --task, keep the tests of that task."""
+    wanted = config.getoption("--task")
+    if not wanted:
+        return
+    tasks = {item: item.callspec.params["case"].task for item in items}
+    kept = [item for item, task in tasks.items() if task == wanted or task.startswith(wanted + ".")]
+    if not kept:
+        known = ", ".join(sorted(set(tasks.values()))) or "none here"
+        raise pytest.UsageError(f"there is no task {wanted!r}; known: {known}")
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = kept
+
+
 def pytest_configure(config):
-    """Where several processes share the tests, each of them takes one core (a kernel that waits for others is slow)."""
+    """Homework runs as plain Python, so that print and breakpoint work everywhere.
+
+    Where several processes share the tests, each of them takes one core (a kernel that waits for others is slow).
+    """
+    if config.getoption("--task"):
+        os.environ.update(NUMBA_DISABLE_JIT="1", MINICNN_BACKEND="ref")
     if "PYTEST_XDIST_WORKER" in os.environ:
         import numba
         numba.set_num_threads(1)
