@@ -6,7 +6,9 @@ to hw3.5.
 import numpy as np
 
 from minicnn.embed import QuadTree, dense_affinities, sparse_affinities
+from minicnn.fool.pixels import probabilities
 
+from .networks import pixel_network
 from .tasks import Case, tasks_of
 
 
@@ -109,7 +111,7 @@ def backward(rng):
 
 # --- 2: back to the picture ---
 def _picture(rng, size):
-    return rng.uniform(-100, 100, (1, 3, size, size))
+    return rng.uniform(-50, 50, (1, 3, size, size))
 
 
 def unit(rng):
@@ -176,7 +178,7 @@ def sne(rng):
         X, Y = _points(rng, N)
         yield label, {"P": dense_affinities(X, 3, symmetric=symmetric), "Y": Y, "symmetric": symmetric}
     X, Y = _points(rng, 6)
-    yield "a wide map", {"P": dense_affinities(X, 2), "Y": Y * 10, "symmetric": False}
+    yield "a wide map", {"P": dense_affinities(X, 2), "Y": Y * 4, "symmetric": False}
 
 
 def tsne(rng):
@@ -222,7 +224,7 @@ def dream(rng):
             ("clipped", (10, 10), "pool1", {"jitter": 1, "step_size": 60.0}),
             ("not clipped", (10, 10), "pool1", {"jitter": 1, "step_size": 60.0, "clip": False}),
             ("in tiles", (40, 34), "relu2", {"tile": 32})):
-        yield label, {"seed": _seed(rng), "src": rng.uniform(-100, 100, (1, 3, *size)).astype(np.float32), "end": end,
+        yield label, {"seed": _seed(rng), "src": rng.uniform(-50, 50, (1, 3, *size)).astype(np.float32), "end": end,
                       "settings": settings, "rng": _seed(rng)}
 
 
@@ -280,7 +282,8 @@ def projected(rng):
 def box_constrained(rng):
     for label, c in (("from 1", 1.0), ("from a small c", 1e-3), ("from a large c", 1e4)):
         given = _pixels(rng, 1)
-        yield label, {"seed": given["seed"], "pixels": given["pixels"], "target": int(given["labels"][0]), "c": c, "count": 6}
+        second = int(np.argsort(probabilities(pixel_network(given["seed"]), given["pixels"])[0])[-2])      # not too far to get to
+        yield label, {"seed": given["seed"], "pixels": given["pixels"], "target": second, "c": c, "count": 8}
 
 
 def gradient_ascent(rng):

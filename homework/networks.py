@@ -3,12 +3,12 @@ import numpy as np
 
 from minicnn import images, nn
 
-GREY_LEVELS = {"scale": 1.0, "mean": (120.0, 110.0, 100.0), "std": (1.0, 1.0, 1.0)}
+HALF_GREY_LEVELS = {"scale": 0.5, "mean": (60.0, 55.0, 50.0), "std": (1.0, 1.0, 1.0)}
 
 
 def small_network(seed, size=10, order="RGB"):
     """Two convolutions, overlapping pooling, four classes; pictures of size x size, as the published networks take them."""
-    spec = images.Preprocessing(size=size, resize=None, channel_order=order, **GREY_LEVELS)
+    spec = images.Preprocessing(size=size, resize=None, channel_order=order, **HALF_GREY_LEVELS)
     net = nn.Network("small", spec, class_layer="fc")
     for name, layer in [("conv1", nn.Conv2d(3, 5, 3, padding=1)), ("relu1", nn.ReLU()), ("pool1", nn.MaxPool2d(3, 2)),
                         ("conv2", nn.Conv2d(5, 6, 3, stride=2, padding=1)), ("relu2", nn.ReLU()), ("flatten", nn.Flatten()),
@@ -19,7 +19,7 @@ def small_network(seed, size=10, order="RGB"):
 
 def branched_network(seed, size=8):
     """A convolution whose maps go two ways and meet again, and one map for each of three classes: a tiny SqueezeNet."""
-    net = nn.Network("branched", images.Preprocessing(size=size, resize=None, **GREY_LEVELS), class_layer="conv2")
+    net = nn.Network("branched", images.Preprocessing(size=size, resize=None, **HALF_GREY_LEVELS), class_layer="conv2")
     net.add("conv1", nn.Conv2d(3, 4, 3))
     net.add("relu1", nn.ReLU())
     net.add("left", nn.Conv2d(4, 3, 1))

@@ -24,6 +24,8 @@ class Region:
 
 def regions(text, path):
     """Return the Regions of a file's text. Raises HomeworkError for markers that do not come in pairs or are misspelt."""
+    if "SOLUTION" not in text:
+        return []
     found, begun, functions = [], None, _functions(text)
     for number, line in enumerate(text.splitlines(), 1):
         marker = MARKER.match(line)

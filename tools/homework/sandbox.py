@@ -5,16 +5,19 @@ Two ways, the first of which works is taken:
                     process, no network. For root and, where the system lets them, for everybody.
     another user    for root where namespaces are not to be had, as in most containers: a user that owns nothing and has no other
                     process. It has the network, and reads what everybody can; that the solutions are not among this is checked.
-In both: no process or thread more, no file, no core dump, limits on memory and time, no way back to other rights (answer.py).
+In both: hardly a process or thread more, no byte in any file, no core dump, limits on memory and time, no way back to other
+rights (answer.py); and when it ends, or its time does, so does everything that it started.
 """
 import os
 import selectors
 import shutil
+import signal
 import site
 import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -23,10 +26,11 @@ from minicnn.errors import HomeworkError
 
 from .make import ROOT
 
-USER = 61234                    # a user that no system has
-MOST_OUTPUT, MOST_MEMORY = 2 ** 25, 3 * 2 ** 30
-LIMITS = {"MEMORY": MOST_MEMORY, "PROCESSES": 1, "FILE_SIZE": 0, "FILES": 64}
+USER = 61000 + os.getpid() % 4000           # a user that no system has; another for another grader at the same time
+MOST_OUTPUT = 2 ** 25
+LIMITS = {"MEMORY": 2 ** 31, "PROCESSES": 4, "FILE_SIZE": 0, "FILES": 64}        # L-BFGS takes a thread
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/lib32", "/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime")
+AS_USER = {"user": USER, "group": USER, "extra_groups": []}
 PLAIN = {"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1", "MINICNN_BACKEND": "ref",
          "NUMBA_DISABLE_JIT": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1",
          "NUMBA_NUM_THREADS": "1"}
@@ -53,11 +57,20 @@ def run(folder, text, seconds, trusted=False):
                                stderr=subprocess.PIPE, start_new_session=True)
     threading.Thread(target=_feed, args=(process.stdin, text.encode()), daemon=True).start()
     output, why = _collected(process, seconds)
-    process.kill()
+    _end(process, trusted)
     status = process.wait()
     process.stdout.close()
     process.stderr.close()
     return Outcome(output, why or ("" if status == 0 else f"it ended with status {status}"))
+
+
+def _end(process, trusted):
+    """Kill a process, if it has not ended, and what it started: with bubblewrap its world ends with it."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    if not trusted and isolation() == "another user":
+        for _ in range(3):                      # everything of that user but who says so
+            _works([sys.executable, "-c", "import os; os.kill(-1, 9)"], cwd="/", **AS_USER)
 
 
 def _feed(pipe, data):
@@ -142,13 +155,14 @@ def isolation():
     if os.geteuid() != 0:
         raise HomeworkError("a submission cannot be locked in here: bubblewrap is missing or not allowed; install it "
                             "(apt install bubblewrap), or grade as root")
-    as_user = {"user": USER, "group": USER, "extra_groups": []}
-    if not _works([sys.executable, "-c", "import numba"], cwd="/", **as_user):
+    if not _works([sys.executable, "-c", "import numba"], cwd="/", **AS_USER):
         raise HomeworkError(f"{sys.executable} may not be run by another user, as which submissions have to run; install "
                             "bubblewrap, or use a Python that everybody can read")
     for path in [ROOT, *hidden()]:
-        if _works([sys.executable, "-c", f"import os; os.listdir({str(path)!r})"], cwd="/", **as_user):
+        if _works([sys.executable, "-c", f"import os; os.listdir({str(path)!r})"], cwd="/", **AS_USER):
             raise HomeworkError(f"every user can read the solutions in {path}; say `chmod 700 {path}`, or install bubblewrap")
+    if _works([sys.executable, "-c", "import minicnn"], cwd="/", **AS_USER):
+        raise HomeworkError("every user can import an installed minicnn with the solutions; uninstall it, or install bubblewrap")
     return "another user"
 
 
