@@ -3,6 +3,7 @@ import inspect
 import json
 import shutil
 from configparser import ConfigParser
+from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 
@@ -45,6 +46,7 @@ def check_markers():
             raise HomeworkError(f"{task.id} asks for {', '.join(sorted(missing)) or task.file}, which has no region of it")
 
 
+@lru_cache(maxsize=None)
 def files_of(name):
     """Return the paths of the files in which the answers to an assignment stand: what a student hands in."""
     tasks = tasks_of(name)
@@ -53,12 +55,18 @@ def files_of(name):
             if any(r.task in asked and r.function in asked[r.task].functions for r in inside)]
 
 
+@lru_cache(maxsize=None)
+def engine(name):
+    """Return path -> text of minicnn without the solutions of an assignment."""
+    tasks = tasks_of(checked_name(name))
+    return {path: stripped((ROOT / path).read_text(encoding="utf-8"), path, tasks) for path in sources()}
+
+
 def write_engine(name, folder):
     """Write minicnn without the solutions of an assignment, and what asks it, to a folder."""
-    tasks = tasks_of(checked_name(name))
-    for path in sources():
+    for path, text in engine(name).items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(stripped((ROOT / path).read_text(encoding="utf-8"), path, tasks), encoding="utf-8")
+        (folder / path).write_text(text, encoding="utf-8")
     tables = [p.relative_to(ROOT).as_posix() for p in (ROOT / "minicnn" / "nets").glob("*.json")]
     for path in [*tables, *ASKING, f"homework/{name}.py"]:
         _copy(path, folder)

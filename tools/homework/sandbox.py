@@ -68,9 +68,19 @@ def _end(process, trusted):
     """Kill a process, if it has not ended, and what it started: with bubblewrap its world ends with it."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
+    _drained(process.stdout, 5)                 # its world ends a moment after it, and then nobody can write any more
     if not trusted and isolation() == "another user":
         for _ in range(3):                      # everything of that user but who says so
             _works([sys.executable, "-c", "import os; os.kill(-1, 9)"], cwd="/", **AS_USER)
+
+
+def _drained(pipe, seconds):
+    """Read until there is nobody who could write, or the time is over."""
+    end = time.monotonic() + seconds
+    with selectors.DefaultSelector() as waiting:
+        waiting.register(pipe, selectors.EVENT_READ)
+        while time.monotonic() < end and (not waiting.select(0.1) or os.read(pipe.fileno(), 2 ** 20)):
+            pass
 
 
 def _feed(pipe, data):
