@@ -13,8 +13,11 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name):
-    """Import minicnn.embed when it is first asked for: it needs much of scipy, which the networks do without."""
-    if name == "embed":
+    """Import minicnn.embed when it is first asked for: it needs much of scipy, which the networks do without.
+
+    And minicnn.trace, which is a command as well: Python warns about one that was imported before it runs.
+    """
+    if name in ("embed", "trace"):
         import importlib
-        return importlib.import_module(".embed", __name__)
+        return importlib.import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
