@@ -154,6 +154,18 @@ def perplexity_of(p):
     return np.exp(-np.sum(p * np.log(np.maximum(p, np.finfo(float).tiny)), axis=1))
 
 
+@numba.njit
+def next_beta(excess, beta, low, high):
+    """Return (next beta, low, high), the bounds between which H = goal lies, after H - goal = `excess` was found at beta.
+
+        H > goal: low <- beta, beta <- 2 beta, or (beta + high) / 2 if there is a high
+        else:     high <- beta, beta <- (low + beta) / 2
+    """
+    if excess > 0:                              # too many neighbours: narrower
+        return (min(2 * beta, 1e300) if high == np.inf else (beta + high) / 2), beta, high
+    return (low + beta) / 2, low, beta
+
+
 def _bisection_cpu(exponents, p, betas, goal, tolerance):
     """Parallel over points: double or halve beta until H = goal lies between two betas, then halve the gap.
 
@@ -174,12 +186,7 @@ def _bisection_cpu(exponents, p, betas, goal, tolerance):
             excess = np.log(total) + beta * weighted / total - goal
             if abs(excess) < tolerance:
                 break
-            if excess > 0:                      # too many neighbours: narrower
-                low = beta
-                beta = min(2 * beta, 1e300) if high == np.inf else (low + high) / 2
-            else:
-                high = beta
-                beta = (low + high) / 2
+            beta, low, high = next_beta(excess, beta, low, high)
         betas[i] = beta
         for j in range(len(row)):
             p[i, j] /= total
