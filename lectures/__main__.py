@@ -1,4 +1,7 @@
-"""python -m lectures [--list] [--full] [--out DIR] [--images FOLDER] [NAME ...]: run them in deck order, leave DIR/index.html."""
+"""python -m lectures [--list] [--full] [--out DIR] [--images FOLDER] [NAME ...]: run them in deck order, leave DIR/index.html.
+
+python -m lectures NAME --step [--trace FILE] [--seed SEED]: walk through its algorithm on a tiny input, see stepping.py.
+"""
 import argparse
 import importlib
 import inspect
@@ -12,7 +15,7 @@ from minicnn.files import replacing
 from minicnn.loop import animate, last
 from minicnn.visualize.collection import picture_files
 
-from . import book
+from . import book, stepping
 
 HERE = Path(__file__).parent
 
@@ -96,6 +99,15 @@ def check_images(names, folder):
     picture_files(folder)
 
 
+def step(options):
+    """Walk through the one lecture that is named, in the terminal (--step), into a file (--trace), or both; return 0."""
+    if len(options.names) != 1 or options.seed < 0:
+        raise SettingError(f"--step: given are {len(options.names)} lectures and the seed {options.seed}, expected one lecture, each "
+                           "of --list has a walk, and a seed of at least 0")
+    stepping.run(find(options.names[0]), options.step, options.trace, options.seed)
+    return 0
+
+
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m lectures", description="Run the lectures and leave a page of pictures.")
     parser.add_argument("names", nargs="*", metavar="NAME", help="lectures to run, with or without number; default all")
@@ -103,6 +115,9 @@ def main(arguments=None):
     parser.add_argument("--full", action="store_true", help="larger, finer and slower")
     parser.add_argument("--out", default="out", metavar="DIR", help="folder for index.html and the pictures (default: out)")
     parser.add_argument("--images", metavar="FOLDER", help="your own pictures, for the lectures that can show them")
+    parser.add_argument("--step", action="store_true", help="walk through a lecture's algorithm on a tiny input")
+    parser.add_argument("--trace", metavar="FILE", help="write the states of that walk as JSON lines")
+    parser.add_argument("--seed", type=int, default=0, help="of the walk's numbers (default: 0)")
     options = parser.parse_args(arguments)
     if options.list:
         for name in lecture_names():
@@ -110,6 +125,8 @@ def main(arguments=None):
         return 0
     folder = Path(options.out)
     try:
+        if options.step or options.trace is not None:
+            return step(options)
         names = [find(n) for n in options.names] or lecture_names()
         if options.images is not None:
             check_images(names, options.images)

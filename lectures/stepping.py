@@ -10,6 +10,7 @@ import itertools
 import json
 import os
 import sys
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +27,7 @@ KEYS = "Enter: next, a number: so many, c: all, q: quit > "
 
 @dataclass(frozen=True)
 class StepState:
-    """One state of an algorithm: what is done, the line of the formula, the numbers by name, and where in the source it stands."""
+    """One state of an algorithm: what is done, by which line of the formula, the numbers, and where in the source it stands."""
     title: str
     formula: str
     numbers: dict           # name -> number, text, array, or Marked
@@ -54,8 +55,8 @@ def state(title, function, formula, numbers, line=None):
     lines, first = inspect.getsourcelines(function)
     at = 0 if line is None else _line_with(line, lines)
     if found is None or at is None:
-        raise SettingError(f"step: {function.__name__} in {module.__name__} has no line with {formula if found is None else line!r}; "
-                           "the walk has to follow what has changed there")
+        raise SettingError(f"step: {function.__name__} in {module.__name__} has no line with "
+                           f"{formula if found is None else line!r}; the walk has to follow what has changed there")
     path = Path(inspect.getsourcefile(module)).resolve().relative_to(ROOT)
     return StepState(title, "\n".join(texts).splitlines()[found].strip(), numbers, f"{path.as_posix()}:{first + at}")
 
@@ -66,18 +67,10 @@ def _line_with(part, lines):
 
 
 # --- walks ------------------------------------------------------------------------------------------------------------
-def walk_names(lectures):
-    """Return those of the lectures, named with their numbers, that have a walk."""
-    return [name for name in lectures if (Path(__file__).parent / "steps" / f"{name[3:]}.py").exists()]
-
-
-def walk(name, lectures, seed=0):
-    """Yield the StepStates of a lecture's walk. Raises SettingError for a lecture that has none."""
-    if name not in walk_names(lectures):
-        able = ", ".join(known[3:] for known in walk_names(lectures))
-        raise SettingError(f"{name[3:]} has no walk; these lectures have one: {able}")
+def walk(name, seed=0):
+    """Yield the StepStates of the walk of a lecture, named with its number."""
     steps = importlib.import_module(f"lectures.steps.{name[3:]}").steps(np.random.default_rng(seed))
-    for _ in itertools.count():
+    while True:
         with minicnn.use("ref"):                # within each step: a generator that is left open leaves nothing behind
             found = next(steps, None)
         if found is None:
@@ -121,7 +114,8 @@ def plain(value):
 # --- showing ----------------------------------------------------------------------------------------------------------
 def as_text(number, found):
     """Return a state as it stands in the terminal: the numbers side by side as far as the line reaches."""
-    head = [f"[{number}] {found.title}", f"    {found.formula}", f"    {found.source}", ""]
+    head = [*textwrap.wrap(f"[{number}] {found.title}", WIDTH, subsequent_indent="    "),
+            *textwrap.wrap(found.formula, WIDTH, initial_indent="    ", subsequent_indent="        "), f"    {found.source}", ""]
     lines, row = [], []
     for block in [_block(name, value) for name, value in found.numbers.items()]:
         if row and sum(map(_width, row)) + 3 * len(row) + _width(block) > WIDTH - 4:
@@ -200,10 +194,9 @@ def _asked(ask):
             return int(answer)
 
 
-def run(name, lectures, shown, trace=None, seed=0):
-    """Walk through a lecture in the terminal if `shown`, and into the file `trace` if given; wait for keys if there is somebody."""
-    states = walk(name, lectures, seed)
-    states = recorded(states, trace) if trace is not None else states
+def run(name, shown, trace=None, seed=0):
+    """Walk through a lecture in the terminal if `shown`, waiting for keys where there are any, and into the file `trace` if given."""
+    states = walk(name, seed) if trace is None else recorded(walk(name, seed), trace)
     try:
         count = show(states, shown and sys.stdin is not None and sys.stdin.isatty(), write=print if shown else lambda text: None)
     except OSError as error:

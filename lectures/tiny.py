@@ -25,11 +25,11 @@ def tiny_net():
     return net
 
 
-def bar():
-    """Return a picture (6, 6, 3) uint8: an upright bright bar, not quite even, on a dark ground."""
+def bar(contrast=1.0):
+    """Return a picture (6, 6, 3) uint8: an upright bright bar, not quite even, on a dark ground; contrast: about grey, 100."""
     grey = np.array([[20, 20, 180, 220, 30, 20], [20, 30, 200, 230, 40, 20], [10, 20, 210, 250, 30, 10],
-                     [20, 20, 190, 240, 20, 20], [20, 40, 170, 210, 30, 20], [10, 20, 160, 200, 20, 10]], np.uint8)
-    return np.repeat(grey[:, :, None], 3, axis=2)
+                     [20, 20, 190, 240, 20, 20], [20, 40, 170, 210, 30, 20], [10, 20, 160, 200, 20, 10]])
+    return np.repeat((100 + contrast * (grey - 100)).round().astype(np.uint8)[:, :, None], 3, axis=2)
 
 
 def with_classes(net, values):

@@ -16,9 +16,12 @@ def steps(rng):
                 {"x": x.data[0, 0], "the filters": net.layer("conv").parameters["weight"].data[:, 0], "A": view.maps},
                 line="found = net.activations(x)")
     positive = np.maximum(view.maps, 0)
-    yield state("what is negative is black; each channel has its own scale", LayerView, "shown = (max(a, 0) / max over the channel)",
-                {"max(A, 0)": Marked(positive, positive == positive.max(axis=(1, 2), keepdims=True))}, line="positive = np.maximum")
-    for gamma, together, what in ((1.0, False, "grey levels 0 to 255"), (0.7, False, "to the power 0.7: what is weak is brought up"),
+    yield state("what is negative is black; each channel has its own scale", LayerView,
+                "shown = (max(a, 0) / max over the channel)",
+                {"max(A, 0)": Marked(positive, positive == positive.max(axis=(1, 2), keepdims=True))},
+                line="positive = np.maximum")
+    for gamma, together, what in ((1.0, False, "grey levels 0 to 255"),
+                                  (0.7, False, "to the power 0.7: what is weak is brought up"),
                                   (0.7, True, "one scale for all channels instead: the weak one stays dark")):
         yield state(what, LayerView.shown, "shown = (max(a, 0) / max over the channel)", {"tiles": view.shown(gamma, together)},
                     line="np.rint(255 *")

@@ -19,7 +19,8 @@ def steps(rng):
     maps, slope = acts["relu"].data[0], acts["relu"].grad[0]
     yield state("Grad-CAM: the maps of a layer, and how the score hangs on them", grad_cam, "w_k = mean over i, j of dS_c / dA_k",
                 {"A": maps, "dS/dA": slope}, line="scores.backward")
-    yield state("Grad-CAM: a weight for each map", grad_cam, "w_k = mean over i, j of dS_c / dA_k", {"w": slope.mean(axis=(1, 2))},
+    yield state("Grad-CAM: a weight for each map", grad_cam, "w_k = mean over i, j of dS_c / dA_k",
+                {"w": slope.mean(axis=(1, 2))},
                 line="weights = ")
     yield state("Grad-CAM: the maps by their weights, and what is positive of it", grad_cam, "L = relu(sum_k w_k A_k)",
                 {"L": grad_cam(net, x, 0, "relu")}, line="np.maximum(")
@@ -29,7 +30,7 @@ def steps(rng):
     gained = float(acts["scores"].data[0, 0] - net(level).data[0, 0])
     for count in (1, 2, 4, 16, 64):
         IG = integrated_gradients(net, x, 0, baseline=level, steps=count)
-        yield state(f"integrated gradients: from a level bar b to x, the mean gradient at {count} picture{'s' * (count > 1)} on the way, "
+        yield state(f"integrated gradients: the mean gradient at {count} picture{'s' * (count > 1)} from b, a level bar, to x, "
                     "times x - b", integrated_gradients, "completeness",
                     {"IG": IG[0], "sum": float(IG.sum()), "S(x) - S(b)": gained}, line="_mean_gradient(")
     for samples in (1, 4, 64):

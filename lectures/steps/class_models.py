@@ -16,19 +16,21 @@ TIDY = {"x <- x + lr g": Settings(lr=20.0), "or with x <- (1 - decay) x, decay =
 def steps(rng):
     """The class "upright" from a grey picture, which has no edges, so from a little noise; then each way to tidy, by itself."""
     net = tiny_net()
-    settings, before = simonyan(weight=1e-5, lr=2000.0), None
+    settings, before = simonyan(weight=1e-5, lr=6000.0), None
     for found in take(4, class_model_steps(net, 0, settings, start=rng.normal(0, 5, (1, 1, 6, 6)))):
         moved = {} if before is None else {"the step": (found.x - before)[0, 0]}
         title = f"after {found.step} step{'s' * (found.step > 1)}" if found.step else "the start, nearly the mean colour"
-        yield state(f"{title}: S = {found.activation:.4f}, " + ("the strongest class" if found.top else "not the strongest class"),
-                    class_model_steps, "argmax over I of  S_c(I) - lambda ||I||^2", {**moved, "x, pixels less the mean": found.x[0, 0]},
+        yield state(f"{title}: S = {found.activation:.4f}" + (", the strongest class" if found.top else ""), class_model_steps,
+                    "argmax over I of  S_c(I) - lambda ||I||^2",
+                    {**moved, "x, pixels less the mean": found.x[0, 0]},
                     line="tidied(x, p.grad" if found.step else "x = _start(")
         before = found.x
     yield state("the model: what the network knows of this class", class_model_steps, "argmax over I of",
                 {"image": found.image[:, :, 0]}, line="images.deprocess")
     gradient = rng.normal(0, 0.5, (1, 1, 6, 6)).round(1)
     x = rng.integers(-50, 51, (1, 1, 6, 6)).astype(float)
-    yield state("how a picture is kept tidy: some picture and some gradient", tidied, "x <- x + lr g", {"x": x[0, 0], "g": gradient[0, 0]})
+    yield state("how a picture is kept tidy: some picture and some gradient", tidied, "x <- x + lr g",
+                {"x": x[0, 0], "g": gradient[0, 0]})
     for what, tidy in TIDY.items():
         after = tidied(x, gradient, tidy, 0)
         yield state(what, tidied, "x <- x + lr g", {"x": Marked(after[0, 0], np.abs(after[0, 0]) < 1e-9)},

@@ -23,14 +23,14 @@ def steps(rng):
         right, down = np.random.default_rng(seed).integers(-1, 2, 2)            # what make_step will draw
         new, _ = make_step(net, src, "conv", step_size=STEP, jitter=1, rng=seed)
         after = net.activations(new, upto="conv")["conv"].data
-        yield state(f"back to the picture, which was moved {down} down and {right} right meanwhile, and a step of {STEP:g} grey "
-                    "levels in the mean", make_step, "x <- x + step_size / mean|g| * g", {"the step": (new - src)[0, 0], "x": new[0, 0],
-                                                                   "1/2 ||a||^2": float((after ** 2).sum()) / 2},
+        yield state(f"back to the picture, shifted by {down}, {right} meanwhile, and a step of {STEP:g} grey levels in the mean",
+                    make_step, "x <- x + step_size / mean|g| * g",
+                    {"the step": (new - src)[0, 0], "x": new[0, 0], "1/2 ||a||^2": float((after ** 2).sum()) / 2},
                     line="src = src + step_size")
         src = new
     guide = net.activations(np.ascontiguousarray(net.preprocess(bar()).data.transpose(0, 1, 3, 2)), upto="conv")["conv"].data
     a = net.activations(src, upto="conv")["conv"].data
     yield state("with a guide, a level bar: each place is sent the guide's column that is most like its own", objective_guide,
-                "guide's feature column that is most like a", {"a": a[0], "of the guide": guide[0],
-                                                                  "gradient at a": objective_guide(guide)(a)[0]},
+                "guide's feature column that is most like a",
+                {"a": a[0], "of the guide": guide[0], "gradient at a": objective_guide(guide)(a)[0]},
                 line="best = [")

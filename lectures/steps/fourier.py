@@ -13,7 +13,8 @@ def steps(rng):
     yield state("how large each wave is: inversely as its frequency, as in photographs", frequency_scale, "scale(f) = sqrt(H W)",
                 {"frequencies down": np.fft.fftfreq(6), "and across": np.fft.rfftfreq(6), "scale": frequency_scale(*SIZE)},
                 line="np.sqrt(height * width)")
-    for row, column, what in ((0, 0, "the constant"), (1, 0, "one wave down"), (0, 1, "one wave across"), (1, 1, "one along both"),
+    for row, column, what in ((0, 0, "the constant"), (1, 0, "one wave down"), (0, 1, "one wave across"),
+                              (1, 1, "one along both"),
                               (0, 3, "the finest across, six times as small")):
         z = np.zeros((2, 3, 6, 4))
         z[0, 0, row, column] = 3.0
@@ -23,10 +24,12 @@ def steps(rng):
     x, dx = to_picture(z, SIZE), np.zeros((3, *SIZE))
     dx[0, 2, 3] = 1
     slope = to_picture_backward(dx, x)
-    yield state("back: what one red pixel asks of the waves; the coarse ones are moved most", to_picture_backward, "G = rfft2(dL/dy)",
+    yield state("back: what one red pixel asks of the waves; the coarse ones are moved most", to_picture_backward,
+                "G = rfft2(dL/dy)",
                 {"dL/dx, red": dx[0], "dL/d Re z": slope[0, 0], "dL/d Im z": slope[1, 0]}, line="np.fft.rfft2")
     step = 0.01 * slope
-    yield state("and it is right: a step of 0.01 dL/dz changes that pixel by 0.01 ||dL/dz||^2, to first order", to_picture_backward,
+    yield state("and it is right: a step of 0.01 dL/dz changes that pixel by 0.01 ||dL/dz||^2, to first order",
+                to_picture_backward,
                 "G = rfft2(dL/dy)", {"the pixel rose by": to_picture(z + step, SIZE)[0, 2, 3] - x[0, 2, 3],
                                      "0.01 ||dL/dz||^2": 0.01 * (slope ** 2).sum()})
     matrix = transformation(SIZE, shift=1, zoom=0.0, turn=0.0, rng=rng)

@@ -7,7 +7,7 @@ from minicnn.visualize.inversion import encode, inversion_steps, sigma
 from ..stepping import state
 from ..tiny import bar, tiny_net
 
-RATE, SHOWN = 0.003, (0, 1, 2, 3, 10, 20, 40)
+RATE, SHOWN = 0.003, (0, 1, 2, 10, 30, 90)
 
 
 def steps(rng):
@@ -22,11 +22,12 @@ def steps(rng):
         if found.step in SHOWN:
             moved = {"m": (found.x - before)[0, 0]} if found.step else {}
             seen = encode(net, (found.x * 0.01).astype(np.float32), "pool").data
-            title = f"after {found.step} step{'s' * (found.step > 1)}" if found.step else f"the start, noise of norm {sigma(found.x):.0f}"
-            yield state(f"{title}: ||Phi(x) - Phi_0|| / ||Phi_0|| = {found.error[0]:.4f}", inversion_steps,
+            when = f"after {found.step} step{'s' * (found.step > 1)}" if found.step else f"noise of norm {sigma(found.x):.0f}"
+            yield state(f"{when}: ||Phi(x) - Phi_0|| / ||Phi_0|| = {found.error[0]:.4f}", inversion_steps,
                         "m <- 0.9 m - lr sigma^2 dE/dx" if found.step else "x* = argmin",
                         {**moved, "x": found.x[0, 0], "Phi(x)": seen[0], "Phi_0": code[0], "E": found.loss},
                         line="momentum = (0 if" if found.step else "rng.standard_normal")
         before = found.x
-    yield state("as pixels: the same code, and another picture; pooling and the ReLU have forgotten the rest", inversion_steps,
-                "x* = argmin", {"found": found.images[0, :, :, 0], "the picture": bar()[:, :, 0]}, line="_shown(net, x)")
+    yield state("as pixels: nearly the same code, and another picture; pooling and the ReLU have forgotten the rest",
+                inversion_steps, "x* = argmin", {"found": found.images[0, :, :, 0], "the picture": bar()[:, :, 0]},
+                line="_shown(net, x)")

@@ -16,10 +16,11 @@ def steps(rng):
         distances = ((Y[:, None] - found.centers[None]) ** 2).sum(axis=2)
         yield state(f"{'the start' if found.step == 0 else f'move {found.step}'}: inertia {found.inertia:.3f}"
                     + ("" if found.moved else ", no less than before: the end"), kmeans_steps, "assign: a(i) = the nearest",
-                    {"y": Y, "centres": found.centers, "squared distance to each": Marked(distances, np.eye(2, dtype=bool)[found.labels]),
+                    {"y": Y, "centres": found.centers,
+                     "squared distance to each": Marked(distances, np.eye(2, dtype=bool)[found.labels]),
                      "a": found.labels}, line="centers = np.stack" if found.step else "labels, distances = _nearest")
     pictures = rng.integers(0, 10, (7, 3, 3))
     for j in range(2):
         nearest = np.argsort(((Y - found.centers[j]) ** 2).sum(axis=1))[:3]
-        yield state(f"facet {j}: the mean of the pictures nearest to its centre, {nearest.tolist()}, from which the ascent starts",
+        yield state(f"facet {j}: the ascent starts from the mean of the pictures nearest to its centre, {nearest.tolist()}",
                     facets, "5. x_0 = the mean of", {"their pictures": pictures[nearest], "x_0": pictures[nearest].mean(axis=0)})

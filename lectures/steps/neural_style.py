@@ -13,7 +13,8 @@ def steps(rng):
     """Two features at six places, of a picture and of a painting; the picture's features go towards the painting's style."""
     F, painting = rng.integers(0, 4, (1, 2, 6)).astype(float), rng.integers(0, 4, (1, 2, 6)).astype(float)
     P, G = F.copy(), gram_matrix_forward_ref(F)
-    yield state("features of a picture: a row for each, a column for each place", gram_matrix_forward_ref, "G = F F^T", {"F": F[0]})
+    yield state("features of a picture: a row for each, a column for each place", gram_matrix_forward_ref, "G = F F^T",
+                {"F": F[0]})
     for a, b in ((0, 0), (0, 1), (1, 1)):
         entry = np.zeros((2, 2), bool)
         entry[a, b] = entry[b, a] = True

@@ -37,5 +37,6 @@ def steps(rng):
         best = new if best is None else merge(best, new)
         yield state(f"pictures {start} and {start + 1}: of each picture a unit's best place counts, and its best two stay",
                     merge if start else strongest, "for each unit remember the N pictures",
-                    {f"maps of picture {start}": batch[0], f"of picture {start + 1}": batch[1], "values (unit, rank)": best.values,
+                    {f"maps of picture {start}": batch[0], f"of picture {start + 1}": batch[1],
+                     "values (unit, rank)": best.values,
                      "picture": best.picture, "row": best.row, "column": best.column})

@@ -37,7 +37,8 @@ def steps(rng):
     for theta in THETAS:
         found, Z = repulsion_ref(tree, theta)
         yield state(f"theta = {theta:g}: the repulsion of all six", repulsion_ref, "n w^2 (y_i - y_cell)",
-                    {"repulsion": found, "less the exact one": np.round(found - exact, 12), "Z": Z}, line="repulsion[i] += tree.count[node]")
+                    {"repulsion": found, "less the exact one": np.round(found - exact, 12), "Z": Z},
+                    line="repulsion[i] += tree.count[node]")
 
 
 def picture(tree):

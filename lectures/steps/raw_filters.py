@@ -20,7 +20,8 @@ def steps(rng):
         seen, window = np.zeros(x[0].shape, bool), x[0, :, i:i + 3, j:j + 3]
         seen[:, i:i + 3, j:j + 3] = True
         so_far[i, j] = y[0, 0, i, j]
-        yield state(f"y[{i}, {j}]: the window times the filter, all added up, and the bias", conv2d_forward_ref, "y[n, f, i, j] =",
+        yield state(f"y[{i}, {j}]: the window times the filter, all added up, and the bias", conv2d_forward_ref,
+                    "y[n, f, i, j] =",
                     {"x": Marked(x[0], seen), "window * w": window * w[0], "their sum": (window * w[0]).sum(), "b": b,
                      "y so far": so_far.copy()}, line="np.sum(window * w[f])")
     dy = np.zeros((1, 1, 3, 3))

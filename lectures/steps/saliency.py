@@ -17,7 +17,8 @@ def steps(rng):
                 {"x": x.data[0, 0], "relu": acts["relu"].data[0], "pool": acts["pool"].data[0],
                  "scores": with_classes(net, acts["scores"].data)}, line="activation = net.activations")
     seed = class_seed(acts["scores"], 0)
-    yield state("2. the gradient at the scores: all zero but for a 1 at the class", class_seed, "Return the seed of a class's score",
+    yield state("2. the gradient at the scores: all zero but for a 1 at the class", class_seed,
+                "Return the seed of a class's score",
                 {"seed": with_classes(net, seed)}, line="unit_seed(activation")
     back = {"scores": seed}
     for name in ("pool", "relu", "conv"):

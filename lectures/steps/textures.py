@@ -11,7 +11,8 @@ def steps(rng):
     """Two features on a map of 3 x 3, and the same moved round, shuffled, mirrored, and made anew."""
     maps = rng.integers(0, 5, (2, 3, 3)).astype(float)
     A = gram_matrix_forward_ref(maps.reshape(1, 2, 9))
-    yield state("features of a texture, and which of them appear together", gram_matrix_forward_ref, "G[n, a, b] = sum over places",
+    yield state("features of a texture, and which of them appear together", gram_matrix_forward_ref,
+                "G[n, a, b] = sum over places",
                 {"F": maps, "A": A[0]}, line="out[n, a, b] +=")
     shuffled = rng.permutation(9)
     for what, moved in (("all moved round by one row", np.roll(maps, 1, axis=1)), ("mirrored", maps[:, :, ::-1]),

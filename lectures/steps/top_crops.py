@@ -16,7 +16,8 @@ def steps(rng):
     maps = net.activations(x)["relu"]
     unit = strongest_unit(maps.data)
     yield state(f"the largest answer of all: channel {unit[0]}, row {unit[1]}, column {unit[2]}", strongest_unit,
-                "Return (channel, row, column) of the largest", {"maps of relu": Marked(maps.data[0], maps.data[0] == maps.data.max())},
+                "Return (channel, row, column) of the largest",
+                {"maps of relu": Marked(maps.data[0], maps.data[0] == maps.data.max())},
                 line="np.unravel_index(np.argmax")
     crop, (top, left, bottom, right) = cut_patch(bar(), receptive_fields(net)["relu"], *unit[1:])
     seen = np.zeros((6, 6), bool)
