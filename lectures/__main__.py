@@ -102,8 +102,8 @@ def check_images(names, folder):
 def step(options):
     """Walk through the one lecture that is named, in the terminal (--step), into a file (--trace), or both; return 0."""
     if len(options.names) != 1 or options.seed < 0:
-        raise SettingError(f"--step: given are {len(options.names)} lectures and the seed {options.seed}, expected one lecture, each "
-                           "of --list has a walk, and a seed of at least 0")
+        raise SettingError(f"--step: given are {len(options.names)} lectures and the seed {options.seed}, expected one lecture, "
+                           "any of --list, and a seed of at least 0")
     stepping.run(find(options.names[0]), options.step, options.trace, options.seed)
     return 0
 

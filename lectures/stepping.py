@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 import minicnn
-from minicnn.errors import MinicnnError, SettingError
+from minicnn.errors import SettingError
 from minicnn.files import replacing
 
 ROOT = Path(__file__).parent.parent
@@ -95,8 +95,12 @@ def recorded(states, path):
                                     ensure_ascii=False, allow_nan=False))
             yield found
     finally:
-        with replacing(os.fspath(path)) as temporary, open(temporary, "w", encoding="utf-8") as file:
-            file.writelines(line + "\n" for line in lines)
+        try:
+            with replacing(os.fspath(path)) as temporary, open(temporary, "w", encoding="utf-8") as file:
+                file.writelines(line + "\n" for line in lines)
+        except OSError as error:
+            raise SettingError(f"--trace: {os.fspath(path)!r} cannot be written ({error.strerror or error}); give another file, "
+                               "or make room") from None
 
 
 def plain(value):
@@ -106,6 +110,8 @@ def plain(value):
     if isinstance(value, (str, bool, int)):
         return value
     array = np.asarray(value)
+    if array.dtype == np.float32:
+        array = array.astype(str).astype(float)         # 0.1 and not 0.10000000149
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         array = np.where(np.isfinite(array), array, None)
     return array.tolist()
@@ -195,11 +201,13 @@ def _asked(ask):
 
 
 def run(name, shown, trace=None, seed=0):
-    """Walk through a lecture in the terminal if `shown`, waiting for keys where there are any, and into the file `trace` if given."""
+    """Walk through a lecture, in the terminal if `shown`, with keys where somebody can press them, and into the file `trace`."""
     states = walk(name, seed) if trace is None else recorded(walk(name, seed), trace)
+    somebody = sys.stdin is not None and sys.stdin.isatty()
     try:
-        count = show(states, shown and sys.stdin is not None and sys.stdin.isatty(), write=print if shown else lambda text: None)
-    except OSError as error:
-        raise MinicnnError(f"--trace: {trace!r} cannot be written ({error.strerror or error}); give another file") from None
-    if trace is not None:
-        print(f"{name[3:]}: {count} states in {trace}")
+        count = show(states, shown and somebody, write=print if shown else lambda text: None)
+        if trace is not None:
+            print(f"{name[3:]}: {count} states in {trace}")
+        sys.stdout.flush()
+    except BrokenPipeError:                     # less or head has seen enough; what is left goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -12,7 +12,7 @@ from ..tiny import bar, tiny_net, with_classes
 def steps(rng):
     """A faint bar that the network takes for upright, as it is."""
     net = tiny_net()
-    p = pixels_of(net, bar(0.6))
+    p = pixels_of(net, bar(0.5))
     yield state("a picture, its pixels from 0 to 1, and what the network says", probabilities, "Return the probabilities (N, K)",
                 {"p": p[0, 0], "probabilities": with_classes(net, probabilities(net, p))})
     label = np.array([0])

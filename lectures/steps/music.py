@@ -22,7 +22,8 @@ def steps(rng):
     yield state("what a network sees: frequencies are its channels", log_magnitude, "A network sees log(1 + |S|)",
                 {"log(1 + |S|)": log_magnitude(sound, N_FFT).reshape(len(S), -1)})
     yield state("with the phases the way back is exact", istft, "x[m] = sum_t h frames / sum_t h^2",
-                {"ISTFT(S)": istft(S, LENGTH).reshape(2, 8), "less x": (istft(S, LENGTH) - sound).round(12).reshape(2, 8)}, line="total / np.maximum")
+                {"ISTFT(S)": istft(S, LENGTH).reshape(2, 8), "less x": (istft(S, LENGTH) - sound).round(12).reshape(2, 8)},
+                line="total / np.maximum")
     for found in take(40, griffin_lim_steps(np.abs(S), LENGTH, rng=rng)):
         if found.step in (0, 1, 2, 5, 10, 40):
             yield state(f"without them, after {found.step} rounds: || |S| - M || / ||M|| = {found.error:.4f}",
