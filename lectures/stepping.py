@@ -78,6 +78,13 @@ def walk(name, seed=0):
         yield found
 
 
+def introduction(name):
+    """Return what a walk begins with, as text: the lecture's title, what is walked through, and on which input."""
+    module = importlib.import_module(f"lectures.steps.{name[3:]}")
+    about = [importlib.import_module(f"lectures.{name}").TITLE, inspect.getdoc(module), inspect.getdoc(module.steps)]
+    return "\n".join([line for text in about for line in textwrap.wrap(text, WIDTH)] + [""])
+
+
 def recorded(states, path):
     """Pass the states on and write them as JSON lines when the run ends in whatever way. Raises SettingError at the start.
 
@@ -205,6 +212,8 @@ def run(name, shown, trace=None, seed=0):
     states = walk(name, seed) if trace is None else recorded(walk(name, seed), trace)
     somebody = sys.stdin is not None and sys.stdin.isatty()
     try:
+        if shown:
+            print(introduction(name))
         count = show(states, shown and somebody, write=print if shown else lambda text: None)
         if trace is not None:
             print(f"{name[3:]}: {count} states in {trace}")

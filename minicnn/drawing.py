@@ -59,16 +59,17 @@ def layout(sizes, inputs):
     x = _across(order, widths, above, below)
     heights = [max(sizes[k][1] for k in row if k < len(sizes)) for row in order]
     tops = [MARGIN + sum(heights[:row]) + ROW_GAP * row for row in range(len(order))]
+    bottoms = [top + height for top, height in zip(tops, heights)]
     shift = MARGIN - min(x[k] - widths[k] / 2 for k in range(len(x)))
     boxes = [(x[k] - width / 2 + shift, tops[rows[k]], width, height) for k, (width, height) in enumerate(sizes)]
     edges = []
     for source, *passing, target in chains:
         points = [(x[source] + shift, boxes[source][1] + boxes[source][3])]
-        for item in passing:
-            points += [(x[item] + shift, tops[places[item]]), (x[item] + shift, tops[places[item]] + heights[places[item]])]
-        edges.append([*points, (x[target] + shift, boxes[target][1])])
+        for item in (*passing, target):         # sideways between the rows only: a neighbour may be taller
+            points += [(points[-1][0], bottoms[places[item] - 1]), (x[item] + shift, tops[places[item]])]
+        edges.append(points)
     right = max(x[k] + widths[k] / 2 for k in range(len(x))) + shift
-    return Layout(boxes, edges, right + MARGIN, tops[-1] + heights[-1] + MARGIN)
+    return Layout(boxes, edges, right + MARGIN, bottoms[-1] + MARGIN)
 
 
 def _rows(inputs):

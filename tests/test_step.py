@@ -393,9 +393,10 @@ def test_nobody_to_press_keys():
     done = subprocess.run([sys.executable, "-m", "lectures", "raw_filters", "--step"], cwd=ROOT, stdin=subprocess.DEVNULL,
                           capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.count("minicnn/") == 13 and "Enter" not in done.stdout and done.stderr == ""
+    assert done.stdout.startswith("Visualize the filters/kernels (raw weights)\nWhat a filter does")
     piped = subprocess.run(f"{sys.executable} -m lectures raw_filters --step < /dev/null | head -1", cwd=ROOT, shell=True,
                            capture_output=True, text=True, timeout=60)
-    assert piped.stdout.startswith("[0]") and piped.stderr == ""
+    assert piped.stdout.startswith("Visualize") and piped.stderr == ""
 
 
 def test_what_cannot_be_walked(tmp_path, capsys):
@@ -411,11 +412,11 @@ def test_what_cannot_be_walked(tmp_path, capsys):
 
 def test_numbers_are_printed_aligned():
     values = {"a": np.array([[1.0, -2], [10, 0]]), "b": stepping.Marked(np.array([1.5, np.nan]), np.array([True, False])),
-              "c": np.full((2, 2, 2), 0.12345), "d": 3, "e": "two\nlines", "f": np.array([1e9, np.inf])}
+              "c": np.full((2, 2, 2), 0.12346), "d": 3, "e": "two\nlines", "f": np.array([1e9, np.inf])}
     lines = stepping.as_text(7, stepping.StepState("title", "formula", values, "file:1")).splitlines()
     assert lines[0] == "[7] title" and lines[1:3] == ["    formula", "    file:1"]
     assert lines[4:7] == ["    a (2, 2)   b (2,)        c (2, 2, 2)                       d   e       f (2,)",
-                          "     1 -2      [1.5]   .    0.1235 0.1235  |  0.1235 0.1235   3   two     1.00e+09      inf",
-                          "    10  0                   0.1235 0.1235  |  0.1235 0.1235       lines"]
+                          "     1 -2      [1.5]    .    0.1235 0.1235  |  0.1235 0.1235   3   two     1.00e+09      inf",
+                          "    10  0                    0.1235 0.1235  |  0.1235 0.1235       lines"]
     assert stepping.plain(values["b"]) == {"values": [1.5, None], "marks": [True, False]}
     assert stepping.plain(np.float32(0.1)) == 0.1 and stepping.plain(values["f"]) == [1e9, None]

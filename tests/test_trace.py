@@ -149,13 +149,16 @@ def test_drawing_has_a_box_for_each_row_and_none_overlap(make):
 
 
 def test_edges_pass_beside_the_boxes():
-    inputs = [(), (0,), (1,), (2,), (0, 3), (1, 4), (0, 2, 5)]
-    where = layout([(80, 40)] * len(inputs), inputs)
+    inputs = [(), (0,), (1,), (2,), (0, 3), (1, 4), (0, 2, 5), (0,), (7, 3), (6, 8)]
+    where = layout([(80 + 10 * (k % 3), 30 + 20 * (k % 4)) for k in range(len(inputs))], inputs)
+    assert len(where.edges) == sum(map(len, inputs)) and max(map(len, where.edges)) > 9
     for points in where.edges:
-        for (x, y), (to_x, to_y) in zip(points[1::2], points[2::2]):                    # straight down through a row
-            assert x == to_x and y < to_y
+        for (x, y), (to_x, to_y) in zip(points[::2], points[1::2]):                     # straight down through a row
+            assert x == to_x and y <= to_y
             assert not any(left < x < left + width and y < top + height and top < to_y
                            for left, top, width, height in where.boxes)
+        for (_, y), (_, to_y) in zip(points[1::2], points[2::2]):                       # sideways where there are no boxes
+            assert y < to_y and not any(y < top + height and top < to_y for _, top, _, height in where.boxes)
 
 
 def test_a_large_graph_is_drawn_in_a_moment():
