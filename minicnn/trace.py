@@ -14,6 +14,7 @@ take no gradient, frozen weights for one, are not on it. `python -m minicnn.trac
 """
 import argparse
 import os
+import reprlib
 import sys
 from dataclasses import dataclass
 
@@ -101,6 +102,9 @@ def tape(tensor, names=None, *, backward=False, seed=None, parameters=None):
     if not isinstance(tensor, Tensor) or tensor.node is None:
         raise TapeError("trace.tape: nothing was recorded for this; give a Tensor that was computed outside no_grad() from one "
                         "with requires_grad=True")
+    if not isinstance(names or {}, dict) or not all(isinstance(named, Tensor) for named in (names or {}).values()):
+        raise SettingError(f"trace.tape: names is {reprlib.repr(names)}, expected a dict name -> Tensor, as net.activations(x) "
+                           "gives it")
     nodes = _in_order(tensor.node)
     gradients = _gradients(tensor, seed) if backward or seed is not None else {
         node: numbers_of(node.grad) for node in nodes if node.grad is not None}

@@ -111,6 +111,8 @@ def test_what_cannot_be_traced():
         tape(minicnn.Tensor([1.0]) * 2)
     with pytest.raises(TapeError, match="needs a seed"):
         tape(minicnn.Tensor([1.0, 2.0], requires_grad=True) * 2, backward=True)
+    with pytest.raises(SettingError, match="expected a dict name -> Tensor"):
+        tape(scalars()[0], {"a": 1.0})
     with pytest.raises(SettingError, match="expected a Network"):
         network_tape(None, np.zeros((1, 1, 6, 6)))
     with pytest.raises(minicnn.errors.UnknownNameError, match="did you mean 'relu'"):

@@ -1,4 +1,4 @@
-"""Gradient ascent on the probability of a class, from noise: sure, and no picture of anything."""
+"""Gradient ascent on the probability of a class, from noise until the network is sure."""
 import numpy as np
 
 from minicnn.fool.gradient import fooling_steps

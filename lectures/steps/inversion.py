@@ -18,7 +18,7 @@ def steps(rng):
     yield state("the code of a picture: all that is known of it from now on", encode, "Return Phi(x)",
                 {"the picture": bar()[:, :, 0], "Phi_0": code[0]}, line="net.activations(x, upto=layer)[layer]")
     before = None
-    for found in take(SHOWN[-1], inversion_steps(net, code, "pool", tv_weight=1, schedule=((100, RATE),), rng=rng)):
+    for found in take(SHOWN[-1], inversion_steps(net, code, "pool", tv_weight=0.1, schedule=((100, RATE),), rng=rng)):
         if found.step in SHOWN:
             moved = {"m": (found.x - before)[0, 0]} if found.step else {}
             seen = encode(net, (found.x * 0.01).astype(np.float32), "pool").data
@@ -28,6 +28,6 @@ def steps(rng):
                         {**moved, "x": found.x[0, 0], "Phi(x)": seen[0], "Phi_0": code[0], "E": found.loss},
                         line="momentum = (0 if" if found.step else "rng.standard_normal")
         before = found.x
-    yield state("as pixels: nearly the same code, and another picture; pooling and the ReLU have forgotten the rest",
+    yield state("as pixels: nearly the same code, and another picture: pooling and the ReLU forget",
                 inversion_steps, "x* = argmin", {"found": found.images[0, :, :, 0], "the picture": bar()[:, :, 0]},
                 line="_shown(net, x)")
