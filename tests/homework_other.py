@@ -223,6 +223,10 @@ def conditional_ref(distances, sigma):
         p[i, others] = e / e.sum()
     return p
 ''', '''
+def next_beta(excess, beta, low, high):
+    low, high = (beta, high) if excess > 0 else (low, beta)
+    return min(2 * beta, 1e300) if high == np.inf else 0.5 * (low + high), low, high
+''', '''
 def _bisection_cpu(exponents, p, betas, goal, tolerance):
     def entropy(d, beta):
         w = np.exp(-beta * (d - d.min()))

@@ -56,7 +56,7 @@ WRONG = {
         ("hw3.1", EMBED + "affinities.py", "conditional_ref", "(2 * sigma[:, None] ** 2)", "(2 * sigma[None] ** 2)",
          "the width of the other point"),
         ("hw3.1", EMBED + "affinities.py", "conditional_ref", "    np.fill_diagonal(w, 0)\n", "", "a point is its own neighbour"),
-        ("hw3.1", EMBED + "affinities.py", "_bisection_cpu", "if excess > 0:", "if excess < 0:", "the wrong way"),
+        ("hw3.1", EMBED + "affinities.py", "next_beta", "if excess > 0:", "if excess < 0:", "the wrong way"),
         ("hw3.1", EMBED + "affinities.py", "_bisection_cpu", "for _ in range(200):", "for _ in range(8):", "stops too early"),
         ("hw3.2", EMBED + "sne.py", "gaussian_ref", "w = np.exp(-square)", "w = np.exp(-square / 2)", "a sigma in the map"),
         ("hw3.2", EMBED + "sne.py", "sne_gradient_ref", "P - Q + P.T - Q.T", "P - Q", "half of the terms"),

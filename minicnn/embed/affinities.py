@@ -161,9 +161,11 @@ def next_beta(excess, beta, low, high):
         H > goal: low <- beta, beta <- 2 beta, or (beta + high) / 2 if there is a high
         else:     high <- beta, beta <- (low + beta) / 2
     """
+    ### BEGIN SOLUTION hw3.1
     if excess > 0:                              # too many neighbours: narrower
         return (min(2 * beta, 1e300) if high == np.inf else (beta + high) / 2), beta, high
     return (low + beta) / 2, low, beta
+    ### END SOLUTION hw3.1
 
 
 def _bisection_cpu(exponents, p, betas, goal, tolerance):
