@@ -66,7 +66,8 @@ def barnes_hut(tree, theta, y, rows, columns, p):
 
 
 TASKS = (
-    Task("hw3.1", "affinities and perplexity", 20, "minicnn/embed/affinities.py", ("conditional_ref", "next_beta", "_bisection_cpu"),
+    Task("hw3.1", "affinities and perplexity", 20, "minicnn/embed/affinities.py",
+         ("conditional_ref", "next_beta", "_bisection_cpu"),
          affinities, tolerance=1e-7),
     Task("hw3.2", "SNE and its gradient", 15, "minicnn/embed/sne.py", ("gaussian_ref", "sne_divergence", "sne_gradient_ref"),
          sne),
