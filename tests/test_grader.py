@@ -8,9 +8,11 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -44,12 +46,25 @@ def first_task():
     return tasks_of("hw1")[0], cases, grading.answers(ROOT, cases, 600, trusted=True)[0]
 
 
-def tried(skeleton, folder, first_task, text, seconds=SECONDS):
+def tried(first_task, text, seconds=SECONDS):
     """Return the results of hw1.1 for a relu.py, in the sandbox."""
     task, cases, expected = first_task
-    grading.lay_out("hw1", {RELU: text}, folder)
-    found, why = grading.answers(folder, cases, seconds)
+    with tempfile.TemporaryDirectory() as folder:               # not pytest's, which only its owner may enter
+        grading.lay_out("hw1", {RELU: text}, Path(folder))
+        found, why = grading.answers(folder, cases, seconds)
     return grading.judged(task, list(zip(cases, expected, found)), why)
+
+
+def solved(skeleton, body):
+    """Return relu.py with a right backward pass, and `body` as the forward one."""
+    text = (skeleton / RELU).read_text(encoding="utf-8")
+    stub, other = (line for line in text.splitlines() if "raise NotImplementedError(\"hw1.1: ReLU" in line)
+    return text.replace(other, "    return dout * on").replace(stub, "\n".join("    " + line for line in body.splitlines()), 1)
+
+
+def test_an_honest_submission_gets_its_points(skeleton, first_task):
+    result = tried(first_task, solved(skeleton, "return np.where(x < 0, 0, x), x > 0"), seconds=60)
+    assert result["score"] == 10 and result["status"] == "passed", result["output"]
 
 
 HOSTILE = {
@@ -163,13 +178,10 @@ while True: pass""",
 
 
 @pytest.mark.parametrize("what", HOSTILE)
-def test_hostile_submissions_get_nothing(what, skeleton, tmp_path, first_task):
-    text = (skeleton / RELU).read_text(encoding="utf-8")
-    stub, other = (line for line in text.splitlines() if "raise NotImplementedError(\"hw1.1: ReLU" in line)
+def test_hostile_submissions_get_nothing(what, skeleton, first_task):
     body = "import os, sys, threading, time\n" + HOSTILE[what].strip() + "\nraise ValueError('it found nothing')"
-    text = text.replace(other, "    return dout * on").replace(stub, "\n".join("    " + line for line in body.splitlines()), 1)
     start = time.monotonic()
-    result = tried(skeleton, tmp_path, first_task, text)
+    result = tried(first_task, solved(skeleton, body))
     print(f"{what}: {result['score']} of {result['max_score']}; {result['output'].splitlines()[1][:110]}")
     assert result["score"] == 0 and result["status"] == "failed"
     assert time.monotonic() - start < SECONDS + 10 and len(result["output"]) < 5000
@@ -178,8 +190,8 @@ def test_hostile_submissions_get_nothing(what, skeleton, tmp_path, first_task):
 
 @pytest.mark.parametrize("text", ["import os; os._exit(0)", "while True: pass", "raise SystemExit(0)", "def f(:", "\0",
                                   "x" * 600_000, "import os\nos.execv('/bin/true', ['true'])", "\ufffd"])
-def test_hostile_files(text, skeleton, tmp_path, first_task):
-    result = tried(skeleton, tmp_path, first_task, text, seconds=4)
+def test_hostile_files(text, skeleton, first_task):
+    result = tried(first_task, text, seconds=4)
     assert result["score"] == 0 and nothing_is_left()
 
 
@@ -197,7 +209,7 @@ def nothing_is_left():
     return False
 
 
-def test_a_submission_has_no_network(skeleton, tmp_path, first_task):
+def test_a_submission_has_no_network(skeleton, first_task):
     if sandbox.isolation() != "bubblewrap":
         pytest.skip("without bubblewrap the network stays")
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -205,7 +217,7 @@ def test_a_submission_has_no_network(skeleton, tmp_path, first_task):
         threading.Thread(target=lambda: came.append(server.accept()), daemon=True).start()
         call = f"socket.create_connection(('127.0.0.1', {server.getsockname()[1]}), 2)"
         text = (skeleton / RELU).read_text(encoding="utf-8") + f"\nimport socket\ntry: {call}\nexcept OSError: pass\n"
-        assert tried(skeleton, tmp_path, first_task, text)["score"] == 0
+        assert tried(first_task, text)["score"] == 0
         time.sleep(0.2)
         assert came == []
 
