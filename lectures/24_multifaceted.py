@@ -51,7 +51,7 @@ def of_folder(full, images):
     net, pictures = minicnn.load("squeezenet1_1"), [picture for picture, _ in tiles(images)]
     with minicnn.no_grad():
         number = int(sum(softmax(net(net.preprocess(picture)), dim=1).data[0] for picture in pictures).argmax())
-    phases = FROM_MEAN if full else tuple(replace(phase, steps=phase.steps // 5) for phase in FROM_MEAN)
+    phases = FROM_MEAN if full else tuple(replace(phase, steps=phase.steps // 10) for phase in FROM_MEAN)
     return of_class(net, number, short(net.classes[number]), pictures, "fire9/concat", phases)
 
 

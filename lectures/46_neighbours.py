@@ -36,7 +36,7 @@ def compute(full):
     nets, few = [minicnn.load(name) for name in NETS], 1000 if full else 200
     transfer = transfer_rates(nets, images[:few], digit_labels[:few], lambda net, p, y: pgd(net, p, y, 0.2, steps=20))
     return {"photographs": said(net, some), "attacks": {name: attacked(net, some, p, labels) for name, p in attacks.items()},
-            "universal": {name: for_all(minicnn.load(name), images[:few], images[1000:], xi, 4 if full else 2)
+            "universal": {name: for_all(minicnn.load(name), images[:1000 if full else 60], images[1000:], xi, 4 if full else 2)
                           for name, xi in XI.items()}, "transfer": transfer}
 
 
