@@ -47,7 +47,7 @@ def main():
                 assert not wrong, f"{case}: {wrong}"
             lines.append(line_of(replace(case, expected=found)))
         (FOLDER / f"{name}.jsonl").write_text("\n".join(lines) + "\n")
-        print(f"{name}: {len(lines)} cases, {compared} compared with PyTorch, {(FOLDER / f'{name}.jsonl').stat().st_size // 1024} KB")
+        print(f"{name}: {len(lines)} cases, {compared} compared with PyTorch")
 
 
 if __name__ == "__main__":

@@ -2,9 +2,6 @@
 points on the right task, a right solution written in another way gets all."""
 import ast
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
@@ -13,7 +10,6 @@ from homework.tasks import ASSIGNMENTS, tasks_of
 from homework_other import OTHER
 from homework_wrong import WRONG
 from tools.homework import grade as grading
-from tools.homework import sandbox
 from tools.homework.__main__ import main
 from tools.homework.make import ROOT, files_of, make
 

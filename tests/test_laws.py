@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-SOURCES = sorted(p for folder in ("minicnn", "lectures", "tools") for p in (ROOT / folder).rglob("*.py"))
+SOURCES = sorted(p for folder in ("minicnn", "lectures", "tools", "homework") for p in (ROOT / folder).rglob("*.py"))
 # Rooms from the ground up: a file may import from its own row and the rows above.
 ROWS = [["errors", "jit", "files", "simd", "checks", "device", "simulator", "drawing"],
         ["tape", "backend", "images", "loop", "embed", "optim"], ["tensor"], ["ops", "gradcheck"], ["nn"], ["receptive_field"],
         ["nets"], ["weights", "formats", "layer_names"], ["convert", "data", "training", "trace"],
-        ["visualize", "art", "fool"], ["minicnn"], ["tools", "lectures"]]
+        ["visualize", "art", "fool"], ["minicnn"], ["homework"], ["tools", "lectures"]]
 LEVEL = {room: level for level, row in enumerate(ROWS) for room in row}
 ONLY = {"errors": set(), "jit": set(), "files": set(), "images": {"errors", "jit", "files"},
         "loop": {"errors", "jit", "files", "checks"},
@@ -44,7 +44,7 @@ def imports(path):
         else:
             continue
         for name in names:
-            if name[0] in ("minicnn", "tools", "lectures"):
+            if name[0] in ("minicnn", "tools", "lectures", "homework"):
                 if name[0] == "minicnn" and len(name) > 1 and room(name) not in LEVEL:
                     name = ["minicnn"]          # a name, not a module, of the package
                 yield node.lineno, room(name), node in inner
@@ -90,7 +90,8 @@ def test_what_is_public_has_a_docstring(path):
             is_op = isinstance(node, ast.ClassDef) and any(getattr(b, "id", "") == "Op" for b in node.bases)
             thin = len(node.body) == 1 and isinstance(node.body[0], ast.Return)
             kernel = node.name.endswith(("_ref", "_cpu", "_cuda"))      # the formula stands at the head of the op's file
-            interface = node.name in ("main", "compute", "draw", "check")
+            interface = node.name in ("main", "compute", "draw", "check") or (
+                path.parent.name == "homework" and isinstance(node, ast.FunctionDef))       # what a task is stands in its Task
             assert ast.get_docstring(node) or is_op or thin or kernel or interface, f"{path.name}: {node.name} has no docstring"
 
 
