@@ -8,13 +8,23 @@ from minicnn.images import montage, unmontage
 from .common import Check, nets_at_hand, panels
 
 TITLE = "Visualize the filters/kernels (raw weights)"
-FORMULA = "pixel = (w − min w) / (max w − min w) for each filter of the first layer, (3, KH, KW)"
+FORMULA = r"""$\text{pixel} = \frac{w - \min\,w}{\max\,w - \min\,w}$ for each filter $w$ of the first layer, of shape
+    $(3, K_H, K_W)$"""
 LOOK_FOR = """Trained filters come in families: edges in several directions, bars, and a colour against its opposite, as far
 as 3x3 pixels can show what networks with larger filters draw as Gabor-like stripes. Untrained ones are confetti. The small
 network's layers 2 and 3, a row for each filter, are drawn as its demo draws them. Trained tiles are smooth: blobs and edges in
 the maps of the layer below. They do not say what a filter looks for, which depends on what those maps mean. The last figure: the
 first layers of all the networks at hand. Whatever they were trained for, edges and blobs of colour; the gabor-like filters
 fatigue. (With AlexNet's weights its two halves, too, which were trained on two graphics cards and share the work.)"""
+CODE = {"minicnn/visualize/filters.py": "scale_filters colour_tiles roughness"}
+TRY = """The formula is applied to each filter by itself. In `scale_filters` take the minimum and the maximum over all
+filters instead: which filters disappear, and what does that say about their norms?
+
+Which of the tiles of layer 3 would you call an eye or a wheel? What would you have to know about layers 1 and 2 before you
+could tell?
+
+Run `python -m tools.train_convnetjs_cifar10` for a while and draw its first layer: after how many steps do the first edges
+appear, and is the roughness still falling when the accuracy has stopped to rise?"""
 NETWORKS = ("alexnet", "caffenet", "alexnet_torchvision", "zfnet", "vgg16", "vgg16_hed", "googlenet", "squeezenet1_1",
             "allcnn_imagenet", "allcnn_cifar10", "convnetjs_cifar10", "vgg_cifar10", "lenet_mnist")
 HALVED = ("alexnet", "caffenet")

@@ -9,16 +9,31 @@ from .common import Check, digits, panels
 from .maps import TAB10, frame_of, neighbour_accuracy, scatter_map, separation, with_ticks
 
 TITLE = "t-SNE and SNE"
-FORMULA = """SNE            q_{j|i} ∝ exp(-‖y_i - y_j‖²),     C = Σ_i KL(P_i ‖ Q_i)
-               ∂C/∂y_i = 2 Σ_j (p_{j|i} - q_{j|i} + p_{i|j} - q_{i|j}) (y_i - y_j)
-symmetric SNE  q_ij ∝ exp(-‖y_i - y_j‖²),        C = KL(P ‖ Q),    p_ij = (p_{j|i} + p_{i|j}) / 2N
-               ∂C/∂y_i = 4 Σ_j (p_ij - q_ij) (y_i - y_j)
-t-SNE          q_ij ∝ (1 + ‖y_i - y_j‖²)⁻¹,      C = KL(P ‖ Q)
-               ∂C/∂y_i = 4 Σ_j (p_ij - q_ij) (1 + ‖y_i - y_j‖²)⁻¹ (y_i - y_j)"""
+FORMULA = r"""SNE: $q_{j|i} = \frac{\exp(-\lVert y_i - y_j \rVert^2)}{\sum_{k \ne i} \exp(-\lVert y_i - y_k \rVert^2)}, \qquad
+    C = \sum_i \operatorname{KL}(P_i\,\Vert\,Q_i) = \sum_i \sum_j p_{j|i} \,\log\, \frac{p_{j|i}}{q_{j|i}}$
+$\frac{\partial C}{\partial y_i} = 2 \sum_j (p_{j|i} - q_{j|i} + p_{i|j} - q_{i|j}) (y_i - y_j)$
+symmetric SNE: $q_{ij} = \frac{\exp(-\lVert y_i - y_j \rVert^2)}{\sum_{k \ne l} \exp(-\lVert y_k - y_l \rVert^2)}, \qquad
+    p_{ij} = \frac{p_{j|i} + p_{i|j}}{2 N}, \qquad C = \operatorname{KL}(P\,\Vert\,Q)$
+$\frac{\partial C}{\partial y_i} = 4 \sum_j (p_{ij} - q_{ij}) (y_i - y_j)$
+t-SNE: $q_{ij} = \frac{(1 + \lVert y_i - y_j \rVert^2)^{-1}}{\sum_{k \ne l} (1 + \lVert y_k - y_l \rVert^2)^{-1}}, \qquad
+    C = \operatorname{KL}(P\,\Vert\,Q)$
+$\frac{\partial C}{\partial y_i} = 4 \sum_j \underbrace{(p_{ij} - q_{ij})}_{\text{force}}
+    \underbrace{(1 + \lVert y_i - y_j \rVert^2)^{-1} (y_i - y_j)}_{\text{spring}}$"""
 LOOK_FOR = """All three start from the same two principal components. With a Gaussian, points at a medium distance find no
 room in the plane: SNE crushes the digits together into one disc, where classes touch and mix. That is the crowding problem.
 Student's t falls slowly (right), so the same small q allows a far greater distance: t-SNE puts gaps between the groups. The
 animation shows how: while the attraction is exaggerated the groups find together, and then they spread out."""
+CODE = {"minicnn/embed/sne.py": "gaussian_ref sne_gradient_ref", "minicnn/embed/tsne.py": "student_ref tsne_gradient_ref",
+        "minicnn/embed/affinities.py": "conditional_ref symmetrized"}
+TRY = r"""The KL divergence is not symmetric. What does it cost to put two neighbours far apart, and what to put two
+strangers side by side? Which of the two mistakes does a map of SNE rather make?
+
+Set `PERPLEXITY` to 5 and to 50. Which of the three maps changes most, and does SNE's disc ever open?
+
+The slide divides $p_{i|j} + p_{j|i}$ by 2, the code by $2N$ (`symmetrized`). What do all the $p_{ij}$ sum to in either
+case, and what would become of the gradient $4 \sum_j (p_{ij} - q_{ij}) \ldots$?
+
+Take the exaggeration out: `early_exaggeration=1` in `compute`. Which groups are torn apart for good?"""
 PERPLEXITY, NOISE = 15, 0.05
 LOOSE, END = 100, 500           # when the exaggeration of t-SNE ends, and the run
 

@@ -11,14 +11,30 @@ from .common import Check, digits, panels
 from .maps import TAB10, with_ticks
 
 TITLE = "More on t-SNE"
-FORMULA = """∂C/∂y_i = 4 Σ_j (p_ij - q_ij) (1 + ‖y_i - y_j‖²)⁻¹ (y_i - y_j) = 4 (attraction_i - repulsion_i / Z)
-repulsion_i = Σ_j w_ij² (y_i - y_j),   w_ij = (1 + ‖y_i - y_j‖²)⁻¹,   Z = Σ w_kl
-a far cell of n points:  n w² (y_i - y_cell)   where   side of the cell / ‖y_i - y_cell‖ < θ"""
+FORMULA = r"""$\frac{\partial C}{\partial y_i} = 4 \sum_j (p_{ij} - q_{ij}) \, w_{ij} \, (y_i - y_j)
+    = 4 \left( \text{attraction}_i - \frac{\text{repulsion}_i}{Z} \right)$
+$\text{repulsion}_i = \sum_j w_{ij}^2 \, (y_i - y_j), \qquad w_{ij} = (1 + \lVert y_i - y_j \rVert^2)^{-1}, \qquad
+    Z = \sum_{k \ne l} w_{kl}$
+$n$ points in a far cell, with $y_\text{cell}$ their centre of mass and $w = (1 + \lVert y_i - y_\text{cell}
+    \rVert^2)^{-1}$, are
+    taken as one mass: $n \, w^2 \, (y_i - y_\text{cell})$
+far means $\frac{\text{side of the cell}}{\lVert y_i - y_\text{cell} \rVert} < \theta$"""
 LOOK_FOR = """The tree divides a square wherever it holds more than one point: small cells where the map is dense. The star sees
 only the blue squares, each of which stands for all the points in it, gathered in their centre of mass (the larger the dot, the
 more points), and the orange points one by one. What is near is looked at finely, what is far coarsely, and θ says how coarsely.
 Below: the gradient by the formula, by finite differences and by Barnes-Hut, as three arrows that cover each other; and what θ
 costs and brings."""
+CODE = {"minicnn/embed/barnes_hut.py": "repulsion_ref attraction_ref cells_used", "minicnn/embed/quadtree.py": "QuadTree.insert",
+        "minicnn/embed/tsne.py": "tsne_gradient_ref numeric_gradient"}
+TRY = r"""Before you look: how many terms does a point add up at $\theta = 0$, and how many when $\theta$ is so large that
+every cell is far enough? Then check with `_repulsion(tree, i, theta)`.
+
+Why may the attraction be summed exactly, and only the repulsion needs the tree?
+
+Draw the star at the edge of the map and in the middle of an island (`star` in `compute`). Who sees more cells?
+
+Two points at the very same place: when does `QuadTree.insert` stop to divide? Build `QuadTree(np.zeros((5, 2)))` and print
+it."""
 THETAS = (0.1, 0.2, 0.35, 0.5, 0.7, 1.0, 1.5)
 SHOWN = (0.5, 1.0)
 FEW = 200               # points for the three gradients: finite differences ask for the objective 800 times

@@ -10,14 +10,27 @@ from minicnn.loop import take
 from .common import Check, panels
 
 TITLE = 'More on t-SNE ("How to use t-SNE effectively")'
-FORMULA = """Perp(P_i) = exp(H(P_i)),   H(P_i) = -Σ_j p_{j|i} ln p_{j|i}:   the effective number of neighbours of a point
-p_{j|i} ∝ exp(-‖x_i - x_j‖² / 2σ_i²),   each σ_i such that Perp(P_i) is the perplexity asked for"""
+FORMULA = r"""$\operatorname{Perp}(P_i) = e^{H(P_i)}, \qquad H(P_i) = -\sum_j p_{j|i} \,\ln\, p_{j|i}$, the effective number of
+    neighbours of a point
+$p_{j|i} = \frac{\exp(-\lVert x_i - x_j \rVert^2 / 2 \sigma_i^2)}{\sum_{k \ne i} \exp(-\lVert x_i - x_k \rVert^2 / 2
+    \sigma_i^2)}$,
+    each $\sigma_i$ such that $\operatorname{Perp}(P_i)$ is the perplexity asked for"""
 LOOK_FOR = """In each row the data stand on the left, and then what t-SNE makes of them. Sizes mean nothing: the narrow cluster is
 drawn as wide as the wide one. Gaps mean little: the far cluster seems no farther than the near one. Pure noise falls into clumps
 at perplexity 2. A perplexity as large as the data set (100 for the 100 points of the first row) takes all the others for
 neighbours alike, and the map says nothing. And a run that is stopped early shows shapes that are not the data's (last row).
 Try several perplexities before you believe a map. (The published article's program took distances for their squares:
 kernel="laplace", which --full takes, with the article's 5,000 steps.)"""
+CODE = {"minicnn/embed/affinities.py": "conditional_ref conditional_affinities perplexity_of",
+        "minicnn/embed/toy_data.py": "two_different_sized_clusters"}
+TRY = r"""A point takes 10 others for neighbours, each with the same probability, and all others not at all. What is its
+perplexity? Check with `perplexity_of`.
+
+Why does the narrow cluster become as wide as the wide one? Which number in the formula is different for its points?
+
+Two maps of one data set, from two starts (`np.random.default_rng(1)` in `_run`): what is the same in both, and what is not?
+
+Give the article's kernel, `kernel="laplace"`, at 400 steps: which rows look different?"""
 ROWS = {"perplexity": "two clusters", "cluster_sizes": "one 10 times\nnarrower", "cluster_distances": "one 5 times\nfarther",
         "containment": "one inside\nanother", "noise": "noise in 100\ndimensions", "link": "linked rings", "knot": "trefoil knot"}
 FIGURE = {figure.name: figure for figure in FIGURES}

@@ -9,11 +9,23 @@ from .common import Check, all_digits, digits, panels
 from .maps import middle, neighbour_accuracy, scatter_map
 
 TITLE = "t-SNE visualization"
-FORMULA = "28×28 = 784 pixels  →  50 principal components  →  t-SNE  →  2 coordinates;   the classes are used for the colour only"
+FORMULA = r"""$28 \times 28 = 784$ pixels $\;\rightarrow\;$ 50 principal components $\;\rightarrow\;$ t-SNE $\;\rightarrow\;$
+    2 coordinates $y_i$
+$\underset{y}{\operatorname{argmin}} \; \operatorname{KL}(P\,\Vert\,Q) = \sum_{i \ne j} p_{ij} \,\log\, \frac{p_{ij}}{q_{ij}}$,
+    the classes are used for the colour only"""
 LOOK_FOR = """Each dot is a handwritten digit, and nobody told t-SNE which. Still the ten classes come out as ten islands, because
 digits of a class are neighbours in the space of pictures. Where islands touch, the digits look alike: 4 and 9, 3 and 5 and 8.
 Within an island the thumbnails change step by step, as the ones do from upright to slanted. But how far two islands are apart
 says nothing: similar things end up in similar places, dissimilar things end up wherever."""
+CODE = {"minicnn/embed/principal_components.py": "pca", "minicnn/embed/tsne.py": "tsne_gradient_ref tsne_steps"}
+TRY = """Pick a dot that lies in the wrong island and look at its digit: would you have read it better?
+
+Leave t-SNE out and plot the first two principal components. Which digits can be told apart there, and why only these?
+
+Take 2 principal components instead of 50 before t-SNE, then 10: when are there ten islands again?
+
+Two islands lie at opposite ends of the map. May one say that these digits are the most different? Run it again with
+`start_of(X, "random", 2, 1)` and see whether they still do."""
 
 
 def compute(full):

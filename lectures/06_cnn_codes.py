@@ -17,12 +17,26 @@ from .common import IMAGES, Check, panels
 from .maps import neighbour_accuracy
 
 TITLE = "t-SNE visualization: the map of CNN codes"
-FORMULA = """code = mean over all positions of fire9/concat (512 numbers)  →  50 principal components  →  t-SNE  →  2 coordinates
-grid: each picture gets a cell of its own, Σ_i ‖y_i - cell(i)‖² least;   seam between neighbours a, b: ‖code_a - code_b‖"""
+FORMULA = r"""code: $c = \frac{1}{h w} \sum_{i, j} A_{ij}$, the mean over all places of what `fire9/concat` answers, 512 numbers
+map: $c$ $\;\rightarrow\;$ 50 principal components $\;\rightarrow\;$ t-SNE $\;\rightarrow\;$ 2 coordinates $y$
+grid: $\underset{a}{\min} \; \sum_i \lVert y_i - z_{a(i)} \rVert^2$, each picture in a cell $a(i)$ of its own, $z_j$ the
+    middle of
+    cell $j$
+seam: $\lVert c_m - c_n \rVert$ between pictures $m$ and $n$ side by side"""
 LOOK_FOR = """No classes and no labels, only the distances between codes: yet what is of a kind comes together, whatever its place
 or size in the square cut out. First the pictures at their places, then the same map as a grid, so that nothing is covered. The
 grid tells a lie: its neighbours need not be alike. The last picture says where: the redder a seam, the farther the codes on both
 sides are apart in truth, and the red lines are the borders of the islands. (Your own pictures: --images FOLDER.)"""
+CODE = {"minicnn/embed/grid.py": "linear_assignment _linear_assignment_cpu assign_to_grid seams"}
+TRY = """Set `LAYER` to `"pool1"` and to `"conv10"`. What now makes two pictures neighbours: colours, textures, things?
+
+Take pixels in place of codes, `codes = thumbnails.reshape(len(thumbnails), -1) / 255`. Which islands survive?
+
+Why does a picture need a cell of its own by the best assignment, and not simply by going through the pictures and giving
+each the nearest cell that is free? What would the last pictures get?
+
+Lay out your own photographs, `python -m lectures cnn_codes --images FOLDER`, and find the one that lies where you did not
+expect it. What does the network see in it?"""
 LAYER = "fire9/concat"
 INPUT, BATCH = 224, 16
 PHOTOGRAPHS = sorted(IMAGES.glob("*.jpg"))

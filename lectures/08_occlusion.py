@@ -9,11 +9,24 @@ from minicnn.visualize.occlusion import occlusion, pixel_map
 from .common import IMAGES, Check, panels, predict_class, short
 
 TITLE = "Occlusion experiments"
-FORMULA = "map(i, j) = p_c(x with a square of zeros at (i, j));  zero, after the mean is subtracted, is the mean colour"
+FORMULA = r"""$\text{map}(i, j) = p_c\left( x'(i, j) \right)$, $\quad x'(i, j)$: the picture $x$ with a square of zeros at
+    $(i, j)$,
+    $\quad p_c$: probability of the right class
+zero, after the mean is subtracted, is the mean colour"""
 LOOK_FOR = """The probability of the right class falls most where the square covers the part that the network goes by: the
 coffee in the cup, the legs of the tripod (with those covered, another class takes over). The strongest feature map falls where
 the feature that it responds to is covered, and that need not be the object: in the second photograph it is the man's head.
 (Letters as in the paper's figure.)"""
+CODE = {"minicnn/visualize/occlusion.py": "occlusion_steps pixel_map _filling",
+        "minicnn/visualize/incremental.py": "patched_activations"}
+TRY = """Give `fill="noise"` or a grey of 0 to `occlusion` (`_filling` says what there is). Does the map move, and which of
+the two says more about the network?
+
+Halve the window, `window=22`. Why do some parts of the object not matter any more?
+
+In which places does the probability of the right class rise when they are covered? What was there?
+
+Cover the coffee and not the cup. Which class wins then (figure (e), most probable class)?"""
 # the part by which a person knows the object: top, left, bottom, right in the 224x224 crop
 PHOTOGRAPHS = {"coffee.jpg": (50, 40, 130, 170), "camera.jpg": (90, 85, 224, 170)}
 LAYER = "fire9/concat"

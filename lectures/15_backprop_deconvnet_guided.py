@@ -8,13 +8,25 @@ from minicnn.visualize.backprop import as_picture, backproject, class_seed, stro
 from .common import IMAGES, Check, panels, short
 
 TITLE = "Guided backprop"
-FORMULA = """f = relu(f_below)
-backpropagation:        R_below = (f > 0) · R
-backward 'deconvnet':   R_below = (R > 0) · R
-guided backpropagation: R_below = (f > 0) · (R > 0) · R"""
+FORMULA = r"""activation: $f_i^{l+1} = \operatorname{relu}(f_i^l) = \max(f_i^l, 0)$
+backpropagation: $R_i^l = (f_i^l > 0) \cdot R_i^{l+1}, \qquad$ where
+    $R_i^{l+1} = \frac{\partial f^\text{out}}{\partial f_i^{l+1}}$
+backward 'deconvnet': $R_i^l = (R_i^{l+1} > 0) \cdot R_i^{l+1}$
+guided backpropagation: $R_i^l = (f_i^l > 0) \cdot (R_i^{l+1} > 0) \cdot R_i^{l+1}$"""
 LOOK_FOR = """Plain backprop is a noisy cloud around the object. The deconvnet is cleaner but smears over the picture. Guided
 backprop, with both masks, draws the edges that the neuron responds to, sharp enough to recognise the animal. Low in the network
 (first row, much enlarged: the neuron sees 47x47 pixels) the two hardly differ; the higher the layer, the more they do."""
+CODE = {"minicnn/ops/relu.py": "relu_backprop_ref relu_deconvnet_ref relu_guided_ref Relu",
+        "minicnn/visualize/backprop.py": "unit_seed backproject", "minicnn/visualize/deconvnet.py": "deconvnet _down"}
+TRY = """Of the three rules only one gives the derivative of something. Of what? And what do the two others give?
+
+Take away the first mask, then the second, in `relu_guided_ref` (run with `MINICNN_BACKEND=ref`, a small layer first): which
+of the other two rules do you have now?
+
+Seed another class than the winner's, say a dog's, in `compute`. Whose edges does guided backprop draw then, and what does
+that say about it? (The lecture "which map can be believed?" goes on from there.)
+
+Why does the deconvnet need the switches of max pooling, and plain backprop seems to do without?"""
 PHOTOGRAPH = "chelsea.jpg"
 RULES = ("backprop", "deconvnet", "guided")
 LAYERS = ("fire4/concat", "fire9/concat", "conv10")

@@ -11,13 +11,27 @@ from .common import Check, panels
 from .tiles import SIDE, telling_units, tiles
 
 TITLE = "Deconv net: visualizing arbitrary neurons along the way to the top"
-FORMULA = """for a channel of a layer: the crops of many pictures at which it is strongest, beside them its value there sent back
-deconvnet (Zeiler & Fergus 2013):        R_below = (R > 0) · R
-guided (Springenberg et al. 2015):       R_below = (f > 0) · (R > 0) · R"""
+FORMULA = r"""top crops: $\underset{x, \, i, \, j}{\operatorname{argmax}} \; A_k(x)_{ij}$ over many pictures $x$, one place
+    in each; the
+    value there is sent back
+deconvnet: $R_i^l = (R_i^{l+1} > 0) \cdot R_i^{l+1}$
+guided backpropagation: $R_i^l = (f_i^l > 0) \cdot (R_i^{l+1} > 0) \cdot R_i^{l+1}$"""
 LOOK_FOR = """Each row is one channel: on the right the crops that it likes best, on the left what it saw in them. The crops
 differ in everything that the channel does not care for; the projections show what they have in common: a stripe in one
 direction, a corner, a round thing, a texture. Higher up (second figure) the crops are larger and differ more, and still the
 projections of a row agree. (Your own pictures: --images FOLDER; the more there are, the purer are the rows.)"""
+CODE = {"minicnn/visualize/patches.py": "strongest merge cut_patch", "minicnn/visualize/backprop.py": "unit_seed backproject",
+        "minicnn/ops/relu.py": "relu_deconvnet_ref relu_guided_ref"}
+TRY = """Cover the crops with your hand and guess from the projections alone what they show. In which rows do you succeed?
+
+Choose a channel of your own: replace `telling_units(...)` in `compute` by `[3, 17, 40, 99]`. Are all channels about one
+thing?
+
+Zeiler and Fergus send back the neuron's own value, the slide a 1. Does the picture change, except in strength?
+(`unit_seed`)
+
+Run it on a folder of your photographs, `python -m lectures top_crops --images FOLDER`: does a channel that liked stripes
+here like stripes there?"""
 LAYERS = ("fire5/concat", "fire7/concat")
 SHOWN, SMOOTH = 6, 0.8           # crops in a row; pixels by which projections are blurred, that grain does not hide form
 

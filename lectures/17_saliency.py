@@ -9,10 +9,19 @@ from minicnn.visualize.saliency import saliency_map
 from .common import IMAGES, Check, panels, predict_class, short
 
 TITLE = "Finding salient map of an object"
-FORMULA = "w = ∂S_c / ∂x,   M(i, j) = max over the channels of |w(c, i, j)|,   S_c the score before the softmax"
+FORMULA = r"""$w = \frac{\partial S_c}{\partial x}, \qquad M_{ij} = \underset{k}{\max} \, |w_{kij}|$ over the three colours $k$
+$S_c$: the score of the class before the softmax"""
 LOOK_FOR = """One backward pass, no box and no mask ever seen in training: and still the bright pixels gather on the object. (The
 faint grid comes from the strides of convolution and pooling: some pixels take part in more windows than others.) Smoothed a
 little, the map is good enough to start a segmentation, for which the lecture then uses GrabCut."""
+CODE = {"minicnn/visualize/saliency.py": "saliency_map", "minicnn/visualize/backprop.py": "class_seed backproject"}
+TRY = """Ask for a class that is not in the photograph. Is there a salient object for it?
+
+Take the gradient of the probability instead of the score. When the network is 99.9 % sure, how large is it?
+
+Replace the maximum over the colours by the sum, or by the norm. Can you see the difference?
+
+Shift the photograph by one pixel before it goes in. Does the faint grid move with it?"""
 # the part that a person would point at: top, left, bottom, right in the 224x224 crop
 PHOTOGRAPHS = {"chelsea.jpg": (130, 95, 215, 200),          # the cat's nose and mouth
                "coffee.jpg": (55, 45, 120, 170),            # the coffee in the cup

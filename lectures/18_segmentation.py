@@ -12,13 +12,27 @@ from .common import IMAGES, Check, panels, predict_class, short
 from .composites import GROUNDS, composites
 
 TITLE = "Finding salient map of an object: use grabcut for segmentation"
-FORMULA = """seeds: object where M > its 95 % quantile, background where M < its 30 % quantile, unknown between
-E = Σ_n D(a_n, z_n) + γ Σ_(m,n neighbours) [a_m ≠ a_n] exp(-β ‖z_m - z_n‖²) / distance;   repeat: fit the colours D, cut"""
+FORMULA = r"""seeds: object where $M$ is above its 95 % quantile, background where it is below its 30 % quantile, unknown
+    between
+energy: $E(a) = \sum_n D(a_n, z_n) + \gamma \sum_{m, n \text{ neighbours}} [a_m \ne a_n] \,
+    \frac{\exp(-\beta \, \lVert z_m - z_n \rVert^2)}{\text{distance}(m, n)}$
+colours: $D(a, z) = \underset{k}{\min} \left( -\log\, \pi_k + \tfrac{1}{2} \log\, \det\, \Sigma_k
+    + \tfrac{1}{2} (z - \mu_k)^\top \Sigma_k^{-1} (z - \mu_k) \right)$, $\; k$: a Gaussian of side $a$
+repeat: fit the Gaussians to the colours of each side, then find the $a$ of least $E$, a minimum cut"""
 LOOK_FOR = """Nobody said where the object is: the few sure pixels (second row, red: object, blue: background) come from one
 backward pass. GrabCut fits the colours of both sides and cuts where it is cheapest, along edges. What the network looks at is
 what is cut out: of the officer the uniform with its tie, for that is the class; of the cup the coffee. Second figure: objects
 that were cut out by hand and put before a painting, so that the right answer is known; the number is the part of both masks that
 they share. The astronaut before a busy sky is where it fails: seeds that lie on the sky stay there."""
+CODE = {"minicnn/visualize/saliency.py": "seeds_of", "minicnn/visualize/grabcut.py": "grabcut_steps _neighbours _fitted _costs",
+        "minicnn/visualize/max_flow.py": "min_cut"}
+TRY = r"""Set $\gamma$ to 0, then to 1000 (`gamma` of `grabcut_steps`). What does the object's outline become, and why?
+
+Which of the two steps, fitting the colours or cutting, could let the energy rise? Why does neither?
+
+The cat is cut out by its face. Would more generous seeds, `high=85`, bring the whole cat, and what else?
+
+Give each side a single Gaussian, `components=1`. Which of the photographs suffers?"""
 PHOTOGRAPHS = ("camera.jpg", "grace_hopper.jpg", "coffee.jpg", "chelsea.jpg")
 CUTS = 6
 

@@ -10,11 +10,20 @@ from .common import IMAGES, Check, panels, short
 from .maps import with_ticks
 
 TITLE = "Visualizing Activations"
-FORMULA = "tile k of a grid: (max(A_k, 0) / max A_k)^0.7;      one unit enlarged, and what is sent back from it: guided backprop"
+FORMULA = r"""tile of channel $k$: $\; \left( \frac{\max(A_k, 0)}{\max\,A_k} \right)^{0.7}$
+one unit, enlarged, and what is sent back from its strongest place by guided backprop:
+    $R_i^l = (f_i^l > 0) \cdot (R_i^{l+1} > 0) \cdot R_i^{l+1}$"""
 LOOK_FOR = """Each tile is what one channel answers, where in the picture. Early tiles look like the picture, as seen through
 edges and colours. Higher up most tiles are dark: a channel answers to few things, and there strongly. One that lights up on the
 astronaut's face is enlarged: it was never taught faces, there is no class of that name among the thousand, but they help to find
 others."""
+CODE = {"minicnn/visualize/activations.py": "LayerView layer_views", "minicnn/visualize/backprop.py": "unit_seed backproject"}
+TRY = """The thousand classes have no face and no person. Why is there a channel that answers to faces?
+
+Put another photograph with a face in place of the astronaut (and its `BOX`). Is it the same channel that `on_face` finds?
+
+Show the grids with one common maximum for all channels instead of one for each (`LayerView.shown`). What do you see less
+of, and what for the first time?"""
 PHOTOGRAPH, BOX = "astronaut.jpg", (20, 80, 75, 130)             # the face: top, left, bottom, right
 GRIDS, LAYER = ("relu_conv1", "fire3/concat", "fire6/concat"), "fire7/concat"
 

@@ -9,12 +9,26 @@ from .common import Check, panels
 from .tiles import SIDE, telling_units, tiles
 
 TITLE = "Patches maximally activate a neuron"
-FORMULA = """for a unit: the pictures in which it is strongest, each with its receptive field there and its value in white
-size' = size + d (k - 1) jump,    jump' = jump s,    start' = start + (d (k - 1) / 2 - p) jump"""
+FORMULA = r"""for a unit, the pictures in which it is strongest, each with the unit's receptive field there and its value
+size: $\text{size}' = \text{size} + d \, (k - 1) \, \text{jump}$
+jump: $\text{jump}' = \text{jump} \cdot s$
+start: $\text{start}' = \text{start} + \left( \frac{d \, (k - 1)}{2} - p \right) \text{jump}$
+a layer with kernel $k$, stride $s$, padding $p$ and dilation $d$; a pixel has size 1, jump 1 and start 0"""
 LOOK_FOR = """Some units of one layer. Each answers to one kind of thing, whatever picture it is in: some to parts of faces, to
 round things, to texture. The box is what the unit can see at most. The second figure shows how much it does see:
 the sway of each pixel over a unit in the middle, by the gradient, on average over pictures. Deep in the network hardly
 anything comes from the outer parts of the box. (Your own pictures: --images FOLDER.)"""
+CODE = {"minicnn/receptive_field.py": "receptive_fields _through", "minicnn/visualize/patches.py":
+        "top_patches_steps merge effective_field"}
+TRY = """By hand: how large is the field of a unit after three convolutions 3 × 3 of stride 1? After one 7 × 7? Which has
+fewer weights? Check with `receptive_fields`.
+
+Which of the layers doubles the jump, and what happens to the growth of the size from there on?
+
+A unit deep in the network can see nearly the whole picture, and hardly uses its outer parts. Why does the sway fall from
+the middle outwards, as it does? Think of how many ways lead from a pixel to the unit.
+
+Look for a unit that mixes two kinds of things. How would the lecture on multifaceted features tell them apart?"""
 LAYER, SHOWN = "fire7/concat", 7
 DEPTHS = ("pool1", "fire3/concat", "fire5/concat", "fire7/concat", "fire9/concat")
 

@@ -9,12 +9,26 @@ from minicnn.visualize.inversion import LOG_PROBABILITIES, SCHEDULE, encode, inv
 from .common import IMAGES, Check, panels, predict_class, short
 
 TITLE = "Recovering original image"
-FORMULA = """x* = argmin ‖Φ(x) - Φ_0‖² / ‖Φ_0‖² + λ R(x),      R: Σ |x|^6 and the total variation
-m ← 0.9 m - lr ∂/∂x,    x ← x + m,    from noise"""
+FORMULA = r"""$x^* = \underset{x}{\operatorname{argmin}} \; \frac{\lVert \Phi(x) - \Phi_0 \rVert^2}{\lVert \Phi_0 \rVert^2}
+    + \lambda \, \mathcal{R}(x)$
+prior: $\mathcal{R}$ weighs two things: $\; \mathcal{R}_\alpha(x) = \sum |x|^6$ and
+    $\; \mathcal{R}_V(x) = \sum_{i, j} \left( (x_{i, j+1} - x_{ij})^2 + (x_{i+1, j} - x_{ij})^2 \right)^{\beta / 2}$
+step: $m \leftarrow 0.9 \, m - \eta \, \sigma^2 \, \frac{\partial E}{\partial x}, \qquad x \leftarrow x + m$, from noise;
+    $\; E$: all that is to be small, $\sigma$: the norm of a typical picture"""
 LOOK_FOR = """From the first layers almost the photograph comes back; then colours and grain go, then shapes lose their places.
 What the last layers still know of the cat are eyes, somewhere, of no certain size: a thousand numbers say what is in a picture
 and hardly where. Second figure: three starts for one code. Pixel by pixel the pictures have little in common; to the layer they
 are far more alike than two photographs. (The last pictures are pale; their contrast is stretched.)"""
+CODE = {"minicnn/visualize/inversion.py": "Objective inversion_steps encode"}
+TRY = r"""Set `tv_weight=0` for an early layer and for a late one. Where does the prior not matter, and where is it all that
+makes a picture?
+
+Before you look: does the reconstruction from `pool5` still know left from right? Invert the code of the mirrored photograph
+and compare.
+
+Start from another photograph instead of noise. From which layer on does the result still look like the start?
+
+The slide has no $\lVert \Phi_0 \rVert^2$ below the line. What would that change about $\lambda$ from layer to layer?"""
 PHOTOGRAPH, OTHER = "chelsea.jpg", "coffee.jpg"
 # layer: its part of the published learning rates; with the whole the last layers of this network run away
 LAYERS = {"relu_conv1": 1, "pool1": 1, "fire3/concat": 1, "pool5": 1, "fire9/concat": 0.3, "conv10": 0.1, "pool10": 0.1,

@@ -13,8 +13,11 @@ from minicnn.visualize.multifaceted import CENTRE_BIAS, grey_start, tv_ascent
 from .common import Check, panels, probability
 
 TITLE = "Class model visualization"
-FORMULA = """argmax over I of  S_c(I) - λ ‖I‖²,   S_c: score of class c before the softmax
-x ← x + lr ∂S_c/∂x;    x ← (1 - decay) x;    blur x a bit;    pixels of small norm → 0;    pixels that contribute little → 0"""
+FORMULA = r"""$\underset{I}{\operatorname{argmax}} \; S_c(I) - \lambda \, \lVert I \rVert_2^2, \qquad S_c$: score for class
+    $c$, before
+    the softmax
+Yosinski et al.: $x \leftarrow x + \eta \, \frac{\partial S_c}{\partial x}, \quad x \leftarrow (1 - \text{decay}) \, x, \quad$
+    blur a bit $, \quad$ pixels of small norm $\rightarrow 0, \quad$ pixels that contribute little $\rightarrow 0$"""
 LOOK_FOR = """No photograph was used, only what the network knows: necks and beaks, round balls on a table with pockets. One
 object in no one place but several, at several sizes, since the score is a mean over all places. Other classes may like it as
 well: before the softmax nobody pushes them down. Left: with the norm alone, thin lines that answer well and look like nothing
@@ -23,6 +26,15 @@ between steps (3, the one of most of their figures) for as much. Colours are not
 stretched about grey. Second figure: classes of the slide by setting 3. With --full two more: settings drawn at random, as the
 four were found, and the centre bias of Nguyen et al., whose steps are taken about the middle: a few birds there, and around them
 nothing."""
+CODE = {"minicnn/visualize/class_model.py": "class_model_steps tidied simonyan Settings"}
+TRY = r"""Ascend the probability instead of the score: what is the easiest way to raise it, without painting a flamingo?
+
+Set the weight of the norm in `methods` to 0, then to `1e-2`. What becomes of the picture, and of the score?
+
+Blur after every step, `blur_every=1` in setting 3. Which class survives, and which needs its fine lines?
+
+A class of your own: look its number up in `minicnn.load("squeezenet1_1").classes` and put it into `CLASSES`. Can others
+guess it from the picture?"""
 CLASSES = {"flamingo": 130, "billiard table": 736, "pelican": 144}
 CENTRED = ("flamingo", "pelican")
 SLIDE = {"flamingo": 130, "pelican": 144, "hartebeest": 351, "billiard table": 736, "ground beetle": 302, "Indian cobra": 63,

@@ -15,11 +15,25 @@ from .common import Check, digits, panels, predict_class, short, ssim
 from .tiles import tiles
 
 TITLE = "Multifaceted feature visualization"
-FORMULA = """1. code of each picture  2. PCA to 50 numbers  3. t-SNE to a map  4. k clusters, by k-means; for each cluster
-5. x_0 = mean of the 15 pictures nearest to its centre  6. activation maximisation that starts at x_0"""
+FORMULA = r"""1: the code $\Phi_i$ of each picture of a class, at a late layer
+2: PCA of the codes to 50 numbers
+3: t-SNE to a map in the plane
+4: $k$ clusters in the map by k-means; for each of them
+5: $x_0 = \frac{1}{15} \sum_{i \, \text{near}} x_i$, the mean of the 15 pictures nearest to its centre
+6: activation maximisation that starts at $x_0$: $\; x \leftarrow x + \eta \, \frac{g}{\operatorname{mean}\,|g|}, \quad
+    g = \frac{\partial S_c}{\partial x}, \quad$ smoothed by total variation"""
 LOOK_FOR = """One neuron, several things. Nobody told the network that there are sevens with and without a bar, or twos with and
 without a loop; the map of its codes shows it (left), and the pictures nearest to each centre. Ascent from noise mixes them.
 Ascent from the mean of a cluster keeps what it began with and makes the neuron surer (right: its score before and after)."""
+CODE = {"minicnn/visualize/multifaceted.py": "facets multifaceted tv_ascent_steps", "minicnn/embed/kmeans.py": "kmeans_steps",
+        "minicnn/visualize/tv_bregman.py": "denoise_tv_bregman"}
+TRY = """Ask for 2 facets, then for 10 (`FACETS`). How would you choose k if nobody told you?
+
+Start step 6 from a single picture instead of the mean of 15. Is what comes out still a facet, or a copy?
+
+Leave out steps 2 and 3 and cluster the codes themselves. Do the clusters change? What was the map good for?
+
+Facets of another digit: `DIGITS = (1, 4)`. Which way of writing it has most pictures?"""
 SMALL = (Phase(15, (4, 4), (0.16, 0.31)),)          # strokes are two pixels wide: less smoothing than for photographs
 DIGITS, FACETS = (7, 2), 4
 

@@ -13,12 +13,24 @@ from minicnn.visualize.filters import roughness
 from .common import Check, panels
 
 TITLE = "Synthesizing the preferred inputs for neurons via deep generator networks"
-FORMULA = """argmax over z of  S_c(G(z)),     G: a network that paints the picture of a code
-dx = g / mean|g|, g = ∂S_c/∂x at x = G(z);     z ← clip(z + lr dz / mean|dz|, 0, bound), dz = dx G'(z)"""
+FORMULA = r"""$\underset{z}{\operatorname{argmax}} \; S_c(G(z)), \qquad G$: a network that paints the picture of a code
+up: $g = \frac{\partial S_c}{\partial x} \text{ at } x = G(z), \qquad dx = \frac{g}{\operatorname{mean}\,|g|}, \qquad
+    dz = G'(z)^\top \, dx$
+step: $z \leftarrow \operatorname{clip}\left( z + \eta \, \frac{dz}{\operatorname{mean}\,|dz|}, \; 0, \; \text{bound}
+    \right)$"""
 LOOK_FOR = """Above: ascent in pixels. It draws what the class is told by, a beak, whiskers, antlers, wheels, in lines and
 colours that no photograph has. Below: ascent in the 256 numbers of a code, from which a generator paints. The scores are much
 lower, but there are sky, water and light, and one animal or thing in its place; blurred, for the generator is small and its
 pictures have 32 pixels a side. Below each stands what a second network, which took no part, sees in it."""
+CODE = {"minicnn/visualize/deep_generator.py": "code_ascent_steps"}
+TRY = """The pixels win on the score, the codes on what a person sees. Which of the two is the better answer to "what does
+the neuron like"?
+
+Let the code go where it wants, `bound = middle + 30 * spread`. When do the pictures stop to be pictures?
+
+Ascend for 5 steps and for 300 (`STEPS`). Does the second network, which took no part, agree more and more?
+
+Could the generator paint something that it never saw in training? Try to find a code for a car with wings."""
 STEPS = 60
 
 

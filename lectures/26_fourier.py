@@ -8,12 +8,23 @@ from minicnn.visualize.fourier import fourier
 from .common import Check, panels, probability
 
 TITLE = "After the lecture: feature visualization"
-FORMULA = """x = sigmoid(M irfft2(scale · z)),  scale(f) ~ 1 / f
-argmax over z of E[S_c(x moved, turned, scaled at random)], by Adam"""
+FORMULA = r"""$x = \operatorname{sigmoid}\left( \tfrac{1}{4} \, M \, \mathcal{F}^{-1}(\text{scale} \cdot z) \right), \qquad
+    \text{scale}(f) = \frac{\sqrt{H W}}{\max(f, \, 1 / \max(H, W))}, \qquad M$: how colours mix in photographs
+$\underset{z}{\operatorname{argmax}} \; \mathbb{E}_\tau \left[ S_c(\tau(x)) \right], \qquad \tau$: the picture moved, turned and
+    scaled at random; by Adam"""
 LOOK_FOR = """The same network and objective as in the class models. Only the coordinates are others, in which coarse is as easily
 changed as fine, and colours mix as in photographs. And what is painted must please the network wherever it lies: that leaves no
 room for the grain that pleases it only here. No blur, no decay, no norm; and now a person knows what it is. First row: the same
 without moving the picture."""
+CODE = {"minicnn/visualize/fourier.py": "frequency_scale to_picture to_picture_backward transformation fourier_steps"}
+TRY = """Leave the scale out, `frequency_scale` all ones. Which waves does the ascent now prefer, and what do you see?
+
+Move, but do not turn or zoom: `fourier(..., zoom=0, turn=0)`. Which of the three does most against the grain?
+
+Adam moves every number of z about as far. Why does it matter then whether z are pixels or waves, although one is a linear
+function of the other?
+
+Find the class whose picture you would not recognise, and the one that looks better than in the class models."""
 CLASSES = {"flamingo": 130, "hot-air balloon": 417, "goldfish": 1, "lemon": 951, "pelican": 144, "billiard table": 736,
            "black swan": 100, "ground beetle": 302}
 

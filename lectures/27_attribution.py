@@ -11,13 +11,29 @@ from minicnn.visualize.sanity import cascading_randomisation, rank_correlation
 from .common import IMAGES, Check, panels, predict_class, short
 
 TITLE = "After the lecture: which map can be believed?"
-FORMULA = """Grad-CAM: relu(Σ_k w_k A_k), w_k the mean of ∂S_c/∂A_k        SmoothGrad: mean over n of ∂S_c/∂x (x + noise_n)
-integrated gradients: (x - b) ∫ ∂S_c/∂x (b + t (x - b)) dt,  sums to S_c(x) - S_c(b)        guided Grad-CAM: guided · Grad-CAM"""
+FORMULA = r"""Grad-CAM: $\operatorname{relu}\left( \sum_k w_k A_k \right), \qquad
+    w_k = \frac{1}{h w} \sum_{i, j} \frac{\partial S_c}{\partial A_k(i, j)}$
+SmoothGrad: $\frac{1}{n} \sum_{m=1}^{n} \frac{\partial S_c}{\partial x}(x + \varepsilon_m), \qquad
+    \varepsilon_m \sim \mathcal{N}(0, \sigma^2)$
+integrated gradients: $\text{IG}_i = (x_i - b_i) \int_0^1 \frac{\partial S_c}{\partial x_i}(b + t \, (x - b)) \, dt, \qquad
+    \sum_i \text{IG}_i = S_c(x) - S_c(b)$
+guided Grad-CAM: guided backprop $\cdot$ Grad-CAM"""
 LOOK_FOR = """Grad-CAM says where, coarsely; SmoothGrad and integrated gradients which pixels; guided backprop draws the finest
 lines. Then the network forgets: its weights are drawn anew from the last layer down (second figure, left to right). The gradient
 becomes another one at once, as it should: its signs have little to do with those before, and of its strengths remains what the
 photograph itself shapes. Guided backprop still draws the cat, with a network that knows no cats. Its two masks find edges in the
 photograph; the most convincing map says the least about the network."""
+CODE = {"minicnn/visualize/grad_cam.py": "grad_cam guided_grad_cam",
+        "minicnn/visualize/integrated_gradients.py": "integrated_gradients smooth_grad _mean_gradient",
+        "minicnn/visualize/sanity.py": "cascading_randomisation rank_correlation"}
+TRY = """Before the second figure: how would you test whether a map shows what the network knows, without looking at the
+map?
+
+Integrated gradients with 4 steps instead of 48: how much of the score's gain is paid out? And with 1?
+
+Make Grad-CAM of another class than the winner's, say the cup's saucer. Does guided Grad-CAM follow, and guided backprop?
+
+Take a black, a white and a blurred picture as the baseline. Which pixels can never be paid anything, and why?"""
 PHOTOGRAPHS = ("chelsea.jpg", "coffee.jpg")
 MAPS = "fire9/concat"
 SHOWN = ("none", "conv10", "fire9/squeeze1x1", "fire8/squeeze1x1", "fire6/squeeze1x1", "fire4/squeeze1x1", "conv1")

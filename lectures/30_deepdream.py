@@ -9,13 +9,27 @@ from minicnn.loop import take
 from .common import IMAGES, Check, panels
 
 TITLE = "DeepDream: set dx = x :)"
-FORMULA = """maximise ½‖a‖² of a layer's activations a:   dst.diff = dst.data
-x ← x + step_size / mean|g| · g,   g = ∂(½‖a‖²)/∂x,   at a random shift of the picture, octave by octave"""
+FORMULA = r"""$\underset{x}{\max} \; \tfrac{1}{2} \lVert a \rVert^2$ of a layer's activations $a$, whose gradient is
+    $\frac{\partial}{\partial a} \, \tfrac{1}{2} \lVert a \rVert^2 = a$, so `dst.diff = dst.data`
+$x \leftarrow x + \frac{\eta}{\operatorname{mean}\,|g|} \, g, \qquad
+    g = \frac{\partial}{\partial x} \, \tfrac{1}{2} \lVert a(x) \rVert^2$, $\quad$ at a random shift of the picture, octave
+    by octave"""
 LOOK_FOR = """Any slightly detected feature is boosted and becomes more so: a feedback loop. A low layer boosts strokes and
 contours; a higher one eyes, and then whole faces of fur and feathers, wherever the brush gave it the faintest excuse. Second
 figure: two layers at once; the activations before their ReLU, so that what is negative is made more negative and nothing stays
 calm; and a dream guided by another picture, of which features are taken. The animation dreams, goes a little into the picture,
 and dreams on."""
+CODE = {"minicnn/art/deepdream.py": "objective_L2 make_step objective_guide deepdream_steps"}
+TRY = """Take the jitter out, `jitter=0` in `dream`. What appears, and where does it come from?
+
+One octave instead of four: which sizes of eyes are gone?
+
+Dream of the layer right before the classes, and of the very first one. At which depth does the network begin to see
+animals?
+
+Replace `objective_L2` by one that raises a single channel. How is that different from a class model?
+
+Your own photograph: `python -m tools.paint dream PHOTO.jpg --layer fire6/concat --animation dream.gif`"""
 PHOTOGRAPH, GUIDE = "starry_night.jpg", "chelsea.jpg"
 LAYERS = ("fire3/concat", "fire6/concat", "fire8/concat")
 OTHERS = {"fire3 and fire8, 2 : 1": dict(layer={"fire3/concat": 2, "fire8/concat": 1}),

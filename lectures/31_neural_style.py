@@ -8,14 +8,31 @@ from minicnn.loop import take
 from .common import IMAGES, Check, nets_at_hand, panels
 
 TITLE = "Neural Style"
-FORMULA = """L(x) = content_weight · ‖F - P‖² / ‖P‖² + style_weight · mean_l ‖G - A‖² / ‖A‖² + TV,     G = F Fᵀ / (C H W)
-F: what a layer answers to the picture, P: to the photograph;  G: its Gram matrix, A: that of the painting;  L-BFGS on x"""
+FORMULA = r"""$\mathcal{L}_\text{total}(\vec p, \vec a, \vec x) = \alpha \, \mathcal{L}_\text{content}(\vec p, \vec x)
+    + \beta \, \mathcal{L}_\text{style}(\vec a, \vec x) \;(+ \text{ total variation})$
+content: $\mathcal{L}_\text{content} = \frac{\lVert F - P \rVert^2}{\lVert P \rVert^2}, \qquad$ what a layer answers:
+    $F$ to the picture $\vec x$, $P$ to the photograph $\vec p$
+style: $\mathcal{L}_\text{style} = \operatorname{mean}_l \, \frac{\lVert G_l - A_l \rVert^2}{\lVert A_l \rVert^2}, \qquad
+    G = \frac{F F^\top}{C H W}$, Gram matrices: $G$ of the picture, $A$ of the painting $\vec a$
+by L-BFGS on the pixels of $\vec x$; the slide's $G = V^\top V$ is the same matrix, with $V = F^\top$"""
 LOOK_FOR = """A Gram matrix says which features go together, and not where: so the brush strokes of the night sky, the lines of
 the wave, the streaks of the scream come in, and the photograph stays where it is. They follow its contours, for edges are
 features too. Second figure: the more the style weighs, the less is left of the person, until there is only paint. Third: two
 paintings at once, by a weighted mean of their Gram matrices. Then: brightness from the painted picture, colours from the
 photograph; and the run itself, as an animation. (From noise; from the photograph itself it would keep its colours
 for long.) With --full, and vgg16_hed fetched: the same paintings as a VGG sees them, beside SqueezeNet, from the photograph."""
+CODE = {"minicnn/art/perceptual_loss.py": "PerceptualLoss gram_matrices",
+        "minicnn/ops/gram_matrix.py": "gram_matrix_forward_ref gram_matrix_backward_ref",
+        "minicnn/art/neural_style.py": "neural_style_steps prepare"}
+TRY = r"""Shuffle the places of $F$, the same way for all channels. What happens to the Gram matrix? So what can it not know?
+
+Set the content's weight to 0: what is that picture? (Compare with the lecture on textures.)
+
+Start from the photograph, `start="content"`, instead of noise. What does the result keep that the other lost?
+
+Take the style from one layer only, the first or the last. Which is brush strokes, which is larger forms?
+
+Two paintings of yours: `python -m tools.paint style PHOTO.jpg A.jpg B.jpg --mix 1 2`"""
 PHOTOGRAPH, PAINTINGS = "astronaut.jpg", ("starry_night.jpg", "great_wave.jpg", "the_scream.jpg")
 WEIGHTS, MIXES = (0.3, 2, 15), (1, 0.5, 0)
 MIXED = ("starry_night.jpg", "the_scream.jpg")

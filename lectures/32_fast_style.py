@@ -15,12 +15,26 @@ from minicnn.training import training_steps
 from .common import IMAGES, Check, nets_at_hand, panels
 
 TITLE = "Fast Style Transfer"
-FORMULA = """min over W of the mean over photographs x of L(f_W(x)),   L as in neural style, content from x itself
-then f_W(x): a single forward pass.   Instance norm: y = γ (x - μ) / σ + β, μ and σ of each plane of each picture"""
+FORMULA = r"""training: $\underset{W}{\min} \; \frac{1}{N} \sum_n \mathcal{L}(f_W(x_n))$ over photographs $x_n$, $\;
+    \mathcal{L}$ as in
+    neural style, with content from $x_n$ itself
+painting: $f_W(x)$, a single forward pass
+instance norm: $y = \gamma \, \frac{x - \mu}{\sqrt{\sigma^2 + \epsilon}} + \beta, \qquad \mu, \sigma^2$ of each plane of each
+    picture"""
 LOOK_FOR = """None of the photographs was seen in training. One pass, in place of many forward and backward; the
 strokes lie where the network has learnt that strokes lie, along contours. Second figure: the same network trained from scratch
 with instance norm and with batch norm. A painting's contrast does not depend on the photograph's, so that the network has to
 forget the latter, and instance norm does it for the network."""
+CODE = {"minicnn/art/fast_style.py": "StyleStep stylize", "minicnn/nets/transform.py": "transform residual",
+        "minicnn/ops/normalize.py": "normalize_statistics_ref normalize_forward_ref"}
+TRY = """How many forward and backward passes does neural style take for one picture, and after how many pictures has the
+training of a network paid off?
+
+Paint a grey card, `np.full((256, 256, 3), 128, np.uint8)`. What does the network paint where there is nothing?
+
+Paint a painting again, five times over. Does it come to rest?
+
+Halve a photograph's contrast. Why is the painting nearly the same, and what does the network with batch norm make of it?"""
 STYLES, PHOTOGRAPHS = ("starry_night", "great_wave", "the_scream"), ("astronaut.jpg", "coffee.jpg", "chelsea.jpg")
 NORMS = {"instance": "instance norm", "batch": "batch norm"}
 

@@ -10,13 +10,28 @@ from minicnn.loop import take
 from .common import IMAGES, Check, panels, ssim
 
 TITLE = "Fast Style Transfer: textures, and super-resolution"
-FORMULA = """texture: L(x) = mean_l ‖G - A‖² / ‖A‖² alone, from noise;   x by L-BFGS, or x = f_W(noise) and W by Adam
-super-resolution: min over W of ‖Φ(f_W(shrunk x)) - Φ(x)‖² / ‖Φ(x)‖², Φ: a layer of another network; or of ‖f_W(shrunk x) - x‖²"""
+FORMULA = r"""texture: $\mathcal{L}(x) = \operatorname{mean}_l \, \frac{\lVert G_l - A_l \rVert^2}{\lVert A_l \rVert^2}$
+    alone, from
+    noise; $\; x$ by L-BFGS, or $x = f_W(\text{noise})$ and $W$ by Adam
+super-resolution: $\underset{W}{\min} \; \sum_n \frac{\lVert \Phi(f_W(x_n{\downarrow})) - \Phi(x_n) \rVert^2}
+    {\lVert \Phi(x_n) \rVert^2}, \qquad x{\downarrow}$: the mean of $4 \times 4$ pixels, $\Phi$: a layer of another network
+by pixels: $\underset{W}{\min} \; \sum_n \lVert f_W(x_n{\downarrow}) - x_n \rVert^2$"""
 LOOK_FOR = """A Gram matrix without a content is a texture: the swirls are there, the sky and the village are not. The network
 paints its texture from noise in one pass, as large as one likes: each noise gives another piece. The curve is of the first steps
 of such a network, the picture of one that took 1,500 with a VGG. Second figure: enlarged four times. By squared differences the
 safest answer is the mean of all that could be, which is soft; judged by features, fur gets hairs, and flat places a faint grid of
 dots, as in the paper."""
+CODE = {"minicnn/art/texture.py": "texture_steps texture_network_steps",
+        "minicnn/art/super_resolution.py": "SuperResolutionStep.loss shrunk"}
+TRY = """Which texture cannot be made by a Gram matrix of small features: gravel, a brick wall, a page of text? Try one of
+your own in `TEXTURES`.
+
+Shrink what super-resolution has made. Do you get the small picture back? Should you?
+
+Why is the answer that is best by squared pixels soft? Give two sharp pictures that shrink to the same small one, and take
+their mean.
+
+Give the texture network two noises and the mean of both. Is the third painting the mean of the first two?"""
 PAINTING, TEXTURES, PHOTOGRAPH = "starry_night.jpg", ("starry_night.jpg", "gravel.jpg"), "chelsea.jpg"
 CROP = slice(40, 200), slice(130, 290)
 

@@ -12,13 +12,27 @@ from minicnn.training import accuracy, training_steps
 from .common import Check, digits, panels
 
 TITLE = "Different normalizations"
-FORMULA = """y = w x̂ + b,   x̂ = (x − μ) / √(σ² + ε);   μ, σ² over N, H, W: batch norm;   C, H, W: layer norm;
-H, W: instance norm;   a group of channels, H, W: group norm"""
+FORMULA = r"""$y = w \, \hat x + b, \qquad \hat x = \frac{x - \mu}{\sqrt{\sigma^2 + \epsilon}}, \qquad \mu, \sigma^2$ over
+batch norm: $N, H, W$
+layer norm: $C, H, W$
+instance norm: $H, W$
+group norm: $H, W$ and a group of the channels"""
 LOOK_FOR = """Blue: the numbers that share their mean and variance with the one at the front edge. They were found by a
 backward pass: its output depends on exactly these. Below, the same network learns digits with batch norm and with group norm.
 Its last maps are single numbers, so that with batches of two, batch norm has two numbers to take a mean and a variance of,
 and x̂ is +1 or -1 whatever the pictures show; at the test, where the running mean and variance are used, nothing fits any
 more. Group norm does not notice the batch."""
+CODE = {"minicnn/ops/normalize.py": "normalize_statistics_ref normalize_forward_ref normalize_backward_ref",
+        "minicnn/ops/batch_norm.py": "BatchNorm", "minicnn/ops/layer_norm.py": "LayerNorm",
+        "minicnn/ops/instance_norm.py": "InstanceNorm", "minicnn/ops/group_norm.py": "GroupNorm"}
+TRY = """Which two of the four are the same for batches of one picture? And for pictures of one channel?
+
+Batches of 4 and 8 in `compute`: from what size on does batch norm do as well as group norm?
+
+Test the network with batch norm by the statistics of the batch, `net.train(0)`, instead of the running ones. Is it as bad?
+What would you pay for that in practice?
+
+Multiply a photograph by 2. For which norms is the answer of the network the same?"""
 
 N, C, HW = 4, 6, 2
 NORMS = {

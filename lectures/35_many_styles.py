@@ -15,11 +15,24 @@ from minicnn.training import training_steps
 from .common import IMAGES, Check, panels
 
 TITLE = "One Network, Many Styles"
-FORMULA = """z = γ_s (x - μ) / σ + β_s,   γ and β (styles × channels) in each norm, all other weights shared
-blends: γ = Σ w_s γ_s,  β = Σ w_s β_s,  Σ w_s = 1;    a new style: train only its γ and β"""
+FORMULA = r"""$z = \gamma_s \, \frac{x - \mu}{\sigma} + \beta_s, \qquad \gamma$ and $\beta$ of shape (styles, channels) in
+    each norm, all
+    other weights shared
+blends: $\gamma = \sum_s w_s \, \gamma_s, \qquad \beta = \sum_s w_s \, \beta_s, \qquad \sum_s w_s = 1$
+a new style: train only its $\gamma$ and $\beta$"""
 LOOK_FOR = """All five come out of the same convolutions; a style is a few thousand numbers. Second figure: halfway between two
 styles lies a style, too. Third: bricks, learnt by moving nothing but a scale and a shift per channel; the other five paint as
 before, bit for bit."""
+CODE = {"minicnn/ops/conditional_instance_norm.py": "conditional_instance_norm",
+        "minicnn/art/many_styles.py": "style_weights with_new_style style_parameters"}
+TRY = """How many numbers is a style, and how many has the whole network? (`style_parameters`)
+
+Weights that do not lie between 0 and 1: `--weights 2 -1 0 0 0` in `python -m tools.paint fast PHOTO.jpg --style
+five_styles`. Why is that refused, and what would it paint? Try with `choose_style` by hand.
+
+Blend all five evenly. Whose strokes win?
+
+Can bricks be learnt as well if the scale alone is trained, or the shift alone?"""
 PHOTOGRAPHS, ENDS, NEW = ("astronaut.jpg", "coffee.jpg"), ("starry_night", "the_scream"), "brick"
 SHARES = (1.0, 0.75, 0.5, 0.25, 0.0)
 

@@ -9,12 +9,25 @@ from minicnn.loop import take
 from .common import AUDIO, Check, panels
 
 TITLE = "CNN for arts (how about music?)"
-FORMULA = """S = STFT(x);  a network sees log(1 + |S|), its frequencies as channels
-L = content_weight · ‖F - P‖² / ‖P‖² + ‖G - A‖² / ‖A‖²
-back to a sound (Griffin and Lim):   S ← M · exp(i · angle(STFT(ISTFT(S))))"""
+FORMULA = r"""$S_{kt} = \sum_n h_n \, x_{t \cdot \text{hop} + n} \, e^{-2 \pi i \, k n / n_\text{fft}}$, the short-time
+    Fourier transform;
+    a network sees $\log(1 + |S|)$, its frequencies as channels
+$\mathcal{L} = \alpha \, \frac{\lVert F - P \rVert^2}{\lVert P \rVert^2} + \frac{\lVert G - A \rVert^2}{\lVert A \rVert^2}$,
+    as for pictures
+back to a sound, by Griffin and Lim:
+    $\; S \leftarrow M \, e^{i \, \angle \operatorname{STFT}(\operatorname{ISTFT}(S))}, \qquad M$: the magnitudes wanted"""
 LOOK_FOR = """Time runs to the right, high notes are above. The Gram matrix of one layer of random filters knows which frequencies
 sound together, and not when: so the dance keeps its beat and takes on the voice of the whale. A network that has seen photographs
 only takes the spectrogram for one, and paints strokes and eyes into it, which can be heard."""
+CODE = {"minicnn/art/audio.py": "stft istft griffin_lim_steps audio_style_steps"}
+TRY = """Why do the frequencies have to be channels, and not rows of a picture? What would a filter 3 × 3 mean that is moved
+up an octave?
+
+Play the painted sound after 1 round of Griffin and Lim and after 40. What do wrong phases sound like?
+
+Turn the roles round: a whale that sings in the voice of the dance (`CONTENT`, `STYLE`).
+
+Your own sounds: `python -m tools.paint sound CONTENT.wav STYLE.wav`. Which pairs work, speech on music or music on speech?"""
 CONTENT, STYLE = "brahms.wav", "humpback.wav"
 
 

@@ -8,11 +8,23 @@ from minicnn.fool.pixels import as_pictures, pixels_of, probabilities
 from .common import IMAGES, Check, panels, short
 
 TITLE = "Can we use this to “fool” ConvNets? Intriguing properties of neural networks"
-FORMULA = """argmin over r of  c ‖r‖² + J(p + r, ostrich),   0 ≤ p + r ≤ 1,   J: cross-entropy with the class "ostrich"
-the largest c with which the network still says ostrich, found by trying;   distortion: √(Σ r² / n), pixels 0 to 1"""
+FORMULA = r"""$\underset{r}{\operatorname{argmin}} \; c \, \lVert r \rVert^2 + J(p + r, \text{ostrich}), \qquad 0 \le p + r
+    \le 1, \qquad
+    J$: cross-entropy with the class "ostrich"
+$c$: the largest with which the network still says ostrich, found by trying
+distortion: $\sqrt{\frac{1}{n} \sum_i r_i^2}, \qquad$ pixels from 0 to 1"""
 LOOK_FOR = """Left the photographs, with what SqueezeNet says about them; right what it says about the same with a little added,
 saved as 8-bit PNG files: ostriches, all of them. In the middle what was added, ten times as strong about grey: one or two of 255
 grey levels, on average, and nothing that looks like an ostrich. It is the network's own gradient that knows the way."""
+CODE = {"minicnn/fool/adversarial.py": "lbfgs_attack_steps _objective distortion"}
+TRY = """What does the network say about the changed picture after a blur, a JPEG file, a photograph of the screen?
+
+Make a photograph into a class that is near, another cat, and one that is far, an ostrich. Which takes the larger
+distortion?
+
+Does an ostrich for SqueezeNet fool another network? (The last lecture has the numbers for digits.)
+
+Why is it the largest c that is looked for, and not the smallest?"""
 OSTRICH = 9
 PHOTOGRAPHS = ("chelsea.jpg", "coffee.jpg", "rocket.jpg", "astronaut.jpg")
 

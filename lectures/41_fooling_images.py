@@ -8,13 +8,26 @@ from minicnn.fool.pixels import mean_colour, probabilities, through_png
 from .common import Check, panels, short
 
 TITLE = "Deep Neural Networks are Easily Fooled: gradient ascent"
-FORMULA = """P_c(p): the softmax's probability of class c;   m ← 0.9 m + lr ∂P_c/∂p;   p ← mean + (p + m - mean) (1 - decay)
-lr: P_c should rise by 0.3, or what it lacks of 1, or P_c itself, whichever is least;   start: the mean colour and noise"""
+FORMULA = r"""$m \leftarrow 0.9 \, m + \eta \, \frac{\partial P_c}{\partial p}, \qquad
+    \eta = \frac{\min(0.3, \; 1 - P_c, \; P_c)}{\lVert \partial P_c / \partial p \rVert^2}, \qquad P_c(p)$: the softmax's
+    probability
+    of class $c$
+$p \leftarrow \bar p + (1 - \text{decay}) \, (p + m - \bar p), \qquad$ start: the mean colour $\bar p$ and noise"""
 LOOK_FOR = """Upper row: pictures of which SqueezeNet is more than 99.6 % sure, saved as PNG files. They are not quite grey:
 below the same, what differs from grey ten times as strong. Traces of texture, nothing that a person would name. It works for
 nearly every class that was tried (second figure: how soon). Third row: with decay, the L2 regularisation, the picture stays
 nearer to grey, and the network is hardly less sure. The probability says how much more like this class than like the others a
 picture is, not that it is like it."""
+CODE = {"minicnn/fool/gradient.py": "fooling_steps _measured"}
+TRY = """Here the probability is climbed, in the class models the score was. Which of the two pictures looks more like its
+class, and why?
+
+Show one of these pictures to a second network (`minicnn.load("alexnet")`, if you have its weights). Is it as sure?
+
+Raise `DECAY` to 0.3. When does the network stop to be sure, and does anything appear by then?
+
+The network knows a thousand classes and no "none of these". Would a class of such pictures help, once it has been trained
+on them?"""
 SURE = 0.996
 SHOWN = 8
 DECAY = 0.03

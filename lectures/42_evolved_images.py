@@ -15,14 +15,26 @@ from tools.evolve import read_archive
 from .common import DATA, Check, panels, short
 
 TITLE = "Deep Neural Networks are Easily Fooled: evolution"
-FORMULA = """archive: the best picture so far of every class.   child = mutation(parent), or mutation(crossover(two parents))
-it takes the place of every class k of which the network is more sure:  P_k(child) > P_k(elite k)
-direct encoding: a gene is a pixel;   CPPN: the genes are a graph of functions of x, y and the distance from the centre"""
+FORMULA = r"""archive: the best picture so far of every class
+child: mutation of a parent, or of the crossover of two
+for every class $k$: $\; \text{elite}_k \leftarrow \text{child} \quad$ if $\; P_k(\text{child}) > P_k(\text{elite}_k)$
+direct encoding: a gene is a pixel
+CPPN: $\text{node} = f\left( \sum w \cdot \text{source} \right), \qquad$ fed with $x, y$, the distance from the centre, and 1;
+    $\; f$: sine, sigmoid, Gaussian or linear"""
 LOOK_FOR = """No gradient was asked for: the network only says how sure it is. Digits: with pixels as genes noise is enough, with
 patterns strokes and waves. CIFAR-10: the same by its small VGG. ImageNet: SqueezeNet's elites, evolved by tools/evolve.py, the
 surest of some classes. Now and then a person sees what the network sees: the rings of a brake, the lines of a crossword, the
 wires of a stethoscope; what tells the class from the others, and nothing else of it. The film shows how the ten elites of the
 digits change places."""
+CODE = {"minicnn/fool/map_elites.py": "map_elites_steps child_of offered", "minicnn/fool/cppn.py": "drawn CppnEncoding.mutated"}
+TRY = """Offer a child to its parent's class alone instead of to all. How many generations does the last class wait then?
+
+Why are pixels as genes enough for digits, and not for photographs of 224 × 224?
+
+Evolve for a network that you have trained: `python -m tools.evolve FILE.h5 --generations 500`. Do its elites look like
+those of another network?
+
+Take the sine out of the CPPN's functions. Which elites are lost?"""
 SHOWN = 40
 ARCHIVE = DATA / "elites_squeezenet.npz"
 SQUARE = 224

@@ -7,14 +7,30 @@ from minicnn.images import centre_crop, load_image, resize
 from .common import IMAGES, Check, panels
 
 TITLE = "Identical HOG representation (before ConvNets)"
-FORMULA = """HOG: the strengths of the edges in 9 directions, in cells of 8 × 8 pixels, normalised in blocks of 3 × 3 cells
-argmin over p of  ‖v(p) - v(wanted)‖² / ‖v(wanted)‖²  from another photograph on, v: HOG's blocks before clipping
-exactly the same:  HOG(1 - p) = HOG(p);    almost:  HOG(1/2 + (p - 1/2) / 10) = HOG(p)"""
+FORMULA = r"""cell: the strengths $\lVert g \rVert$ of the edges in 9 directions, mean of $8 \times 8$ pixels, $\quad$
+    $g = (p_{i, j+1} - p_{i, j-1}, \; p_{i+1, j} - p_{i-1, j})$
+block: $3 \times 3$ cells $v$: $\quad v \leftarrow \frac{v}{\sqrt{\lVert v \rVert^2 + \epsilon^2}}, \quad v \leftarrow
+    \min(v, 0.2),
+    \quad$ and the first once more
+made: $\underset{p}{\operatorname{argmin}} \; \frac{\lVert v(p) - v(\text{wanted}) \rVert^2}{\lVert v(\text{wanted})
+    \rVert^2}$ from
+    another photograph on, $\; v$: the blocks before they are cut off at 0.2
+the same: $\text{HOG}(1 - p) = \text{HOG}(p), \qquad \text{HOG}\left( \tfrac{1}{2} + \tfrac{1}{10} (p - \tfrac{1}{2}) \right)
+    \approx \text{HOG}(p)$"""
 LOOK_FOR = """All but the second picture have the same HOG, to 1 % or better. For the negative and the faded picture this follows
 from the definition: an edge has no sign, and blocks are normalised. The last was made: it began as the second photograph, and
 its pixels were changed until its HOG was that of the first. One guesses shapes of the first in it, made of fine zigzag lines:
 what a cell of HOG says is how strong the edges are in each direction, not where they are nor what is between them. Fooling needs
 no network."""
+CODE = {"minicnn/fool/hog.py": "gradient_of votes shares blocks same_hog_steps"}
+TRY = """Which step of the definition forgets the sign of an edge, and which the contrast? Change `gradient_of` or `blocks`
+so that it does not.
+
+Cells of 4 × 4 pixels instead of 8 × 8: is it harder to make the picture?
+
+Would a person be fooled by any of these pictures? And a network: what does SqueezeNet say about the negative?
+
+Turn a photograph by 90°. What happens to its HOG?"""
 ALIKE, STARTS = 1e-2, 4         # one start in some ends a little above it: HOG jumps
 PAIR = ("chelsea.jpg", "coffee.jpg")
 

@@ -13,9 +13,13 @@ from minicnn.images import resize
 from .common import IMAGES, Check, digits, panels, short
 
 TITLE = "Explaining and harnessing adversarial examples"
-FORMULA = """p' = p + ε sign(∂J/∂p)      linear: w · p' - w · p = ε ‖w‖₁ = ε n mean |w|,  however small ε, with n pixels
-logistic regression, exactly:  worst J within ε = mean ζ(-y (w · p + b) + ε ‖w‖₁),   ζ(z) = log(1 + e^z)
-adversarial training:  J~ = ½ J(p) + ½ J(p + ε sign(∂J/∂p))"""
+FORMULA = r"""one step: $p' = p + \epsilon \, \operatorname{sign}\left( \frac{\partial J}{\partial p} \right)$
+linear: $w \cdot p' - w \cdot p = \epsilon \, \lVert w \rVert_1 = \epsilon \, n \, \operatorname{mean}\,|w|$, however small
+    $\epsilon$, with $n$ pixels
+logistic regression: $\underset{\lVert r \rVert_\infty \le \epsilon}{\max} \, J = \operatorname{mean} \,
+    \zeta(-y \, (w \cdot p + b) + \epsilon \, \lVert w \rVert_1), \qquad \zeta(z) = \log(1 + e^z)$
+adversarial training: $\tilde J = \tfrac{1}{2} J(p) + \tfrac{1}{2} J\left( p + \epsilon \,
+    \operatorname{sign}\left( \frac{\partial J}{\partial p} \right) \right)$"""
 LOOK_FOR = """First: a photograph, the sign of its gradient, and the sum, 0.007 of the range for each number. Second: LeNet's
 scores along that line bend slowly: no pocket of strange points, but wide regions where another class wins. That is the "linear
 nature". Beside it: what ε = 0.1 does to w · p, over how far the scores spread by nature, grows with the number of pixels, as √n,
@@ -23,6 +27,16 @@ where weights and pixels know nothing of their neighbours. (Digits drawn with mo
 there.) Third: networks trained on what fools them. One trained by the formula withstands the one step, by knowing that very
 corner: many small steps (PGD, stars) fool it as before, and ε = 0.15 fools it better than 0.25 does. From random starts the
 remedy is a real one."""
+CODE = {"minicnn/fool/adversarial.py": "fgsm", "minicnn/fool/pixels.py": "loss_gradient",
+        "minicnn/fool/linear.py": "pushed LogisticRegression", "minicnn/fool/adversarial_training.py": "AdversarialStep"}
+TRY = r"""Of all changes of at most $\epsilon$ per pixel, why is the sign of the gradient the best for a linear score? What
+would be the best of a given length $\lVert r \rVert_2$?
+
+Push along the gradient itself instead of its sign, with the same largest change. How much weaker is it?
+
+Set $\epsilon$ to one grey level, 1/255. Is the coffee still fooled? How about noise of ten?
+
+The network trained by the one step is fooled more by 0.15 than by 0.25. What has it learnt?"""
 EPSILONS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
 NETS = ("lenet_mnist", "lenet_adversarial", "lenet_robust")
 SIDES = (7, 14, 28)

@@ -8,13 +8,27 @@ from minicnn.fool.pixels import as_pictures, pixels_of, probabilities, through_p
 from .common import IMAGES, Check, digits, panels
 
 TITLE = "Conclusions: any “linear” based classifier can be easily fooled"
-FORMULA = """scores s = W p + b: one template, a row of W, for each class;   p' = p + ε sign(w_goal - w_class)
-gain of the goal over the class: ε ‖w_goal - w_class‖₁, exactly"""
+FORMULA = r"""$s = W p + b$, one template, a row of $W$, for each class
+$p' = p + \epsilon \, \operatorname{sign}(w_\text{goal} - w_\text{class})$
+gain of the goal over the class: $\; \epsilon \, \lVert w_\text{goal} - w_\text{class} \rVert_1$, exactly, so the nearest
+    border is at
+    $\epsilon = \underset{k}{\min} \, \frac{s_c - s_k}{\lVert w_k - w_c \rVert_1}$"""
 LOOK_FOR = """Templates: a digit's shows where its ink is (bright) and where that of others is (dark); CIFAR-10's are a mean of
 all poses, a horse with two heads. Second figure: each digit, and the same with a quarter of the range of the next digit's
 template less its own, by sign. A person sees a speckled digit; the classifier sees the next one, nearly always. To leave its
 class by the nearest border takes less than a tenth of the range. Photographs of 32 × 32 pixels: some grey levels. So it is no
 fault of convolutions, nor of depth."""
+CODE = {"minicnn/fool/linear.py": "templates pushed worst_changes nearest_border"}
+TRY = """Compute by hand: a template with weights of about 0.1 at 784 pixels, and every pixel changed by 0.1. How far does
+the score move?
+
+Which pairs of digits lie nearest to each other, by the nearest border? Are they those that t-SNE puts side by side?
+
+Train the classifier with more weight decay (`python -m tools.train_softmax_mnist` shows how). Do its templates become
+smoother, and the pictures harder to fool?
+
+A template for a horse has two heads. Draw the pictures that it scores highest among those of CIFAR-10: what else is on
+them?"""
 EPSILONS = (0.0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.15)
 STRONG = 0.25
 PHOTOGRAPHS = ("chelsea.jpg", "rocket.jpg", "coffee.jpg", "astronaut.jpg")

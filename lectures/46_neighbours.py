@@ -12,13 +12,28 @@ from minicnn.fool.universal import fooling_rate, universal
 from .common import IMAGES, Check, digits, panels, short
 
 TITLE = "After the lecture: the neighbours of the fast gradient sign"
-FORMULA = """PGD: p ← within ε of p0, p + α sign(∂J/∂p), again and again      DeepFool: to the nearest border, as if linear
-universal: one v, |v| ≤ ξ, for all pictures      transfer: made on network a, shown to network b"""
+FORMULA = r"""PGD: $p \leftarrow$ the nearest to $p + \alpha \, \operatorname{sign}\left( \frac{\partial J}{\partial p}
+    \right)$ within
+    $|p - p_0| \le \epsilon$ and $0 \le p \le 1$, again and again
+DeepFool: $r \leftarrow r + \frac{|f_k - f_c|}{\lVert w_k \rVert^2} \, w_k, \qquad
+    w_k = \frac{\partial f_k}{\partial p} - \frac{\partial f_c}{\partial p}$, $\; k$: the class with the least
+    $\frac{|f_k - f_c|}{\lVert w_k \rVert}$
+universal: one $v$ with $|v| \le \xi$ for all pictures, $\; v \leftarrow v + r$ for each that keeps its class
+transfer: made on network $a$, shown to network $b$"""
 LOOK_FOR = """First: photographs, and what PGD and DeepFool add, with the class that comes out. DeepFool adds a tenth of it or
 less: it stops as soon as the border is crossed, so close that rounding to 8 bits undoes it. Second: one perturbation for all
 digits, learnt on some, shown on others: for the linear classifier a direction between two classes is the same at every picture;
 LeNet withstands more, and noise as strong does little. Third: digits that fool one network fool others as well; the network
 trained on fooling digits withstands those of the others."""
+CODE = {"minicnn/fool/pgd.py": "pgd_steps", "minicnn/fool/deepfool.py": "deepfool_steps shortest_way",
+        "minicnn/fool/universal.py": "universal_steps", "minicnn/fool/transfer.py": "transfer_rates"}
+TRY = r"""For which classifier is one step of DeepFool exact? Check with `softmax_mnist`.
+
+DeepFool's picture is no longer fooling as an 8-bit file. How large must `overshoot` be so that it is?
+
+Look at the universal perturbation of the linear classifier. Which digit do most of the fooled ones become?
+
+Which of the three networks gives the attacks that fool the others best, and is it the one that is the hardest to fool?"""
 NETS = ("softmax_mnist", "lenet_mnist", "lenet_robust")
 XI = {"softmax_mnist": 0.15, "lenet_mnist": 0.25}
 PHOTOGRAPHS = ("chelsea.jpg", "coffee.jpg", "rocket.jpg", "astronaut.jpg", "camera.jpg")

@@ -16,13 +16,7 @@ from minicnn.loop import animate, last
 from minicnn.visualize.collection import picture_files
 
 from . import book, stepping
-
-HERE = Path(__file__).parent
-
-
-def lecture_names():
-    """Return the lectures' module names in deck order."""
-    return sorted(p.stem for p in HERE.glob("[0-9][0-9]_*.py"))
+from .contents import lecture_names
 
 
 def find(name):
@@ -56,7 +50,8 @@ def run(name, folder, full, images=None):
     """Run one lecture, write its pictures into `folder`, and return its Section. images: a folder, for lectures that take one."""
     module = importlib.import_module(f"lectures.{name}")
     own = {"images": images} if images is not None and takes_images(name) else {}
-    section = book.Section(name, module.TITLE, module.FORMULA, module.LOOK_FOR)
+    section = book.section_of(name)
+    section.full = full
     start = time.perf_counter()
     try:
         result = module.compute(full, **own)

@@ -1,69 +1,127 @@
-"""The page that `python -m lectures` leaves: one section per lecture, written anew after each, so that it can be watched."""
-import html
+"""The book that `python -m lectures` leaves: a page for each lecture and one of contents, written anew after each lecture."""
+import json
 from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 
+from minicnn.errors import ImageError
 from minicnn.files import replacing
+from minicnn.images import load_image, resize_longer, save_image
 
-STYLE = """
-:root { color-scheme: light dark; }
-body { font: 17px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2em auto; padding: 0 1em; }
-h1 { font-size: 1.6em; } h2 { border-top: 1px solid #8886; padding-top: 1.2em; font-size: 1.3em; }
-pre { background: #8882; padding: .7em 1em; border-radius: 6px; white-space: pre-wrap; font-size: .95em; }
-img { max-width: 100%; background: white; border-radius: 4px; }
-table { border-collapse: collapse; margin: .6em 0; } td, th { text-align: left; padding: .15em 1em .15em 0; }
-.pass { color: #2a8f3c; } .fail { color: #d33; font-weight: bold; } .small { color: #888; font-size: .85em; }
-"""
+from . import pages
+from .common import Check
+from .contents import PARTS, lecture_names
+from .formula import questions_of
+
+RESULTS = "results.json"            # beside the pages: what the lectures left, for the book of the next run
+THUMBNAIL = 480                     # pixels, the longer side
 
 
 @dataclass
 class Section:
-    """What one lecture left: its texts, the names of its picture files, its checks and how long it took."""
+    """A lecture's texts and, once it has run, the names of its picture files, its checks and how long it took."""
     name: str
     title: str
     formula: str
     look_for: str
+    code: dict = field(default_factory=dict)
+    questions: tuple = ()
     pictures: list = field(default_factory=list)
     checks: list = field(default_factory=list)
-    seconds: float = 0.0
+    seconds: float | None = None
     error: str = ""
+    full: bool = False
 
     @property
     def passed(self):
         return not self.error and all(c.passed for c in self.checks)
 
+    @property
+    def mark(self):
+        """Return "pass", "fail", or "not run"."""
+        return "not run" if self.seconds is None else "pass" if self.passed else "fail"
+
+
+def section_of(name):
+    """Return the Section of a lecture that has not run."""
+    module = import_module(f"lectures.{name}")
+    return Section(name, module.TITLE, module.FORMULA, module.LOOK_FOR, module.CODE, questions_of(module.TRY))
+
 
 def write(folder, sections, heading):
-    """Write `folder`/index.html, all of it or nothing; return its path."""
-    path = Path(folder) / "index.html"
-    contents = "".join(f'<li><a href="#{s.name}">{_text(s.title)}</a> <span class="{_mark(s)}">{_mark(s)}</span></li>\n'
-                       for s in sections)
-    page = (f'<!doctype html>\n<html lang="en"><meta charset="utf-8">\n'
-            f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-            f"<title>minicnn: Visualizing CNN</title>\n<style>{STYLE}</style>\n<h1>Visualizing CNN</h1>\n"
-            f'<p class="small">{_text(heading)}</p>\n<ol>\n{contents}</ol>\n'
-            + "\n".join(_section(s) for s in sections) + "</html>\n")
-    with replacing(path) as temporary:
-        Path(temporary).write_text(page, encoding="utf-8")
+    """Write the book of all lectures into `folder`, each file all of it or nothing; return the path of its index.html.
+
+    sections: what ran. What an earlier run left in the folder is kept; lectures that never ran have a page without pictures.
+    """
+    folder = Path(folder)
+    ran = {**_remembered(folder), **{s.name: s for s in sections}}
+    chapters = [ran.get(name) or section_of(name) for name in lecture_names()]
+    for name in ("thumbnails", "source"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    for section in chapters:
+        _write_thumbnail(folder, section)
+    for name in ("book.css", "book.js"):
+        _put(folder / name, (Path(__file__).parent / name).read_text(encoding="utf-8"))
+    for path, names in sources(chapters).items():
+        _put(folder / pages.page_of(path), pages.source_page(path, [s for s in chapters if s.name in names]))
+    for before, section, after in zip([None, *chapters], chapters, [*chapters[1:], None]):
+        _put(folder / f"{section.name}.html", pages.lecture_page(section, _part_of(section.name), before, after))
+    _put(folder / RESULTS, json.dumps({name: _results(section) for name, section in ran.items()}, indent=1))
+    parts = {part: [s for s in chapters if s.name in names] for part, names in PARTS.items()}
+    return _put(folder / "index.html", pages.contents_page(parts, heading))
+
+
+def sources(sections):
+    """Return {path of a source file: names of the lectures that show it}, the lectures' own scripts among them."""
+    found = {}
+    for section in sections:
+        for path in (f"lectures/{section.name}.py", *section.code):
+            found.setdefault(path, []).append(section.name)
+    return found
+
+
+@cache
+def _part_of(name):
+    return next(part for part, names in PARTS.items() if name in names)
+
+
+def _put(path, text):
+    """Write a text file, all of it or nothing, unless the same stands there already; return its path."""
+    if not path.is_file() or path.read_bytes() != text.encode():
+        with replacing(path) as temporary:
+            Path(temporary).write_bytes(text.encode())
     return path
 
 
-def _section(s):
-    pictures = "".join(f'<p>{_text(Path(p).stem)}<br><audio controls src="{p}"></audio></p>\n' if p.endswith(".wav") else
-                       f'<p><a href="{p}"><img src="{p}" alt="{_text(s.title)}: {_text(Path(p).stem)}"></a></p>\n'
-                       for p in s.pictures)
-    rows = "".join(f'<tr><td class="{_mark(c)}">{_mark(c).upper()}</td><td>{_text(c.what)}</td>'
-                   f"<td>{c.value:.4g}</td><td>{_text(c.bar)}</td></tr>\n" for c in s.checks)
-    table = f"<table><tr><th></th><th>checked</th><th>measured</th><th>bar</th></tr>\n{rows}</table>\n" if rows else ""
-    error = f'<p class="fail">{_text(s.error)}</p>\n' if s.error else ""
-    return (f'<h2 id="{s.name}">{_text(s.title)}</h2>\n<pre>{_text(s.formula)}</pre>\n<p>{_text(s.look_for)}</p>\n'
-            f'{pictures}{error}{table}<p class="small">lectures/{s.name}.py, {s.seconds:.1f} s</p>\n')
+def _write_thumbnail(folder, section):
+    """Make folder/thumbnails/NAME.jpg of a lecture's first picture, unless it is there and newer."""
+    picture, path = pages.first_picture(section), folder / pages.thumbnail(section)
+    if picture is None or (path.is_file() and path.stat().st_mtime >= (folder / picture).stat().st_mtime):
+        return
+    try:
+        small = resize_longer(load_image(folder / picture), THUMBNAIL)
+    except ImageError:                  # a damaged file of an earlier run
+        return
+    with replacing(path) as temporary:
+        save_image(temporary, small)
 
 
-def _mark(judged):
-    """Return "pass" or "fail" for a Section or a Check."""
-    return "pass" if judged.passed else "fail"
+def _results(section):
+    return {"pictures": section.pictures, "seconds": section.seconds, "error": section.error, "full": section.full,
+            "checks": [[c.what, float(c.value), float(c.at_least), float(c.at_most)] for c in section.checks]}
 
 
-def _text(text):
-    return html.escape(str(text))
+def _remembered(folder):
+    """Return {name: Section} of what earlier runs left in the folder; of a damaged file nothing."""
+    sections = {}
+    try:
+        for name, left in json.loads((folder / RESULTS).read_text(encoding="utf-8")).items():
+            if name in lecture_names() and all((folder / picture).is_file() for picture in left["pictures"]):
+                section = section_of(name)
+                section.pictures, section.seconds, section.error = left["pictures"], left["seconds"], left["error"]
+                section.full, section.checks = left["full"], [Check(*row) for row in left["checks"]]
+                sections[name] = section
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return {}
+    return sections
