@@ -16,8 +16,8 @@ FORMULA = r"""seeds: object where $M$ is above its 95 % quantile, background whe
     between
 energy: $E(a) = \sum_n D(a_n, z_n) + \gamma \sum_{m, n \text{ neighbours}} [a_m \ne a_n] \,
     \frac{\exp(-\beta \, \lVert z_m - z_n \rVert^2)}{\text{distance}(m, n)}$
-colours: $D(a, z) = \underset{k}{\min} \left( -\log\, \pi_k + \tfrac{1}{2} \log\, \det\, \Sigma_k
-    + \tfrac{1}{2} (z - \mu_k)^\top \Sigma_k^{-1} (z - \mu_k) \right)$, $\; k$: a Gaussian of side $a$
+colours: $D(a, z) = \underset{k}{\min} \, \left( -\log\, \pi_k + \tfrac{1}{2} \, \log\, \det\, \Sigma_k
+    + \tfrac{1}{2} \, (z - \mu_k)^\top \, \Sigma_k^{-1} \, (z - \mu_k) \right)$, $\; k$: a Gaussian of side $a$
 repeat: fit the Gaussians to the colours of each side, then find the $a$ of least $E$, a minimum cut"""
 LOOK_FOR = """Nobody said where the object is: the few sure pixels (second row, red: object, blue: background) come from one
 backward pass. GrabCut fits the colours of both sides and cuts where it is cheapest, along edges. What the network looks at is

@@ -10,9 +10,8 @@ from .common import IMAGES, Check, panels, short
 from .maps import with_ticks
 
 TITLE = "Visualizing Activations"
-FORMULA = r"""tile of channel $k$: $\; \left( \frac{\max(A_k, 0)}{\max\,A_k} \right)^{0.7}$
-one unit, enlarged, and what is sent back from its strongest place by guided backprop:
-    $R_i^l = (f_i^l > 0) \cdot (R_i^{l+1} > 0) \cdot R_i^{l+1}$"""
+FORMULA = r"""tile: $\left( \frac{\max(A_k, 0)}{\max\,A_k} \right)^{0.7}$ for the map $A_k$ of each channel $k$
+sent back: $R_i^l = (f_i^l > 0) \cdot (R_i^{l+1} > 0) \cdot R_i^{l+1}$, guided backprop, from the strongest place of one unit"""
 LOOK_FOR = """Each tile is what one channel answers, where in the picture. Early tiles look like the picture, as seen through
 edges and colours. Higher up most tiles are dark: a channel answers to few things, and there strongly. One that lights up on the
 astronaut's face is enlarged: it was never taught faces, there is no class of that name among the thousand, but they help to find

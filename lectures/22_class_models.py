@@ -16,8 +16,8 @@ TITLE = "Class model visualization"
 FORMULA = r"""$\underset{I}{\operatorname{argmax}} \; S_c(I) - \lambda \, \lVert I \rVert_2^2, \qquad S_c$: score for class
     $c$, before
     the softmax
-Yosinski et al.: $x \leftarrow x + \eta \, \frac{\partial S_c}{\partial x}, \quad x \leftarrow (1 - \text{decay}) \, x, \quad$
-    blur a bit $, \quad$ pixels of small norm $\rightarrow 0, \quad$ pixels that contribute little $\rightarrow 0$"""
+Yosinski et al.: $x \leftarrow x + \eta \, \frac{\partial S_c}{\partial x}, \quad x \leftarrow (1 - \text{decay}) \, x$, then
+    blur a bit, set pixels of small norm to 0, and pixels that contribute little"""
 LOOK_FOR = """No photograph was used, only what the network knows: necks and beaks, round balls on a table with pockets. One
 object in no one place but several, at several sizes, since the score is a mean over all places. Other classes may like it as
 well: before the softmax nobody pushes them down. Left: with the norm alone, thin lines that answer well and look like nothing

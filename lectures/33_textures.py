@@ -13,9 +13,9 @@ TITLE = "Fast Style Transfer: textures, and super-resolution"
 FORMULA = r"""texture: $\mathcal{L}(x) = \operatorname{mean}_l \, \frac{\lVert G_l - A_l \rVert^2}{\lVert A_l \rVert^2}$
     alone, from
     noise; $\; x$ by L-BFGS, or $x = f_W(\text{noise})$ and $W$ by Adam
-super-resolution: $\underset{W}{\min} \; \sum_n \frac{\lVert \Phi(f_W(x_n{\downarrow})) - \Phi(x_n) \rVert^2}
-    {\lVert \Phi(x_n) \rVert^2}, \qquad x{\downarrow}$: the mean of $4 \times 4$ pixels, $\Phi$: a layer of another network
-by pixels: $\underset{W}{\min} \; \sum_n \lVert f_W(x_n{\downarrow}) - x_n \rVert^2$"""
+super-resolution: $\underset{W}{\min} \; \sum_n \frac{\lVert \Phi(f_W(D x_n)) - \Phi(x_n) \rVert^2}
+    {\lVert \Phi(x_n) \rVert^2}, \qquad D$: the mean of each $4 \times 4$ pixels, $\Phi$: a layer of another network
+by pixels: $\underset{W}{\min} \; \sum_n \lVert f_W(D x_n) - x_n \rVert^2$"""
 LOOK_FOR = """A Gram matrix without a content is a texture: the swirls are there, the sky and the village are not. The network
 paints its texture from noise in one pass, as large as one likes: each noise gives another piece. The curve is of the first steps
 of such a network, the picture of one that took 1,500 with a VGG. Second figure: enlarged four times. By squared differences the

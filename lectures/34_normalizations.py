@@ -12,7 +12,8 @@ from minicnn.training import accuracy, training_steps
 from .common import Check, digits, panels
 
 TITLE = "Different normalizations"
-FORMULA = r"""$y = w \, \hat x + b, \qquad \hat x = \frac{x - \mu}{\sqrt{\sigma^2 + \epsilon}}, \qquad \mu, \sigma^2$ over
+FORMULA = r"""$y = w \, \hat x + b, \qquad \hat x = \frac{x - \mu}{\sqrt{\sigma^2 + \epsilon}}, \qquad \mu, \sigma^2$ are
+    taken over
 batch norm: $N, H, W$
 layer norm: $C, H, W$
 instance norm: $H, W$

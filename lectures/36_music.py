@@ -14,8 +14,8 @@ FORMULA = r"""$S_{kt} = \sum_n h_n \, x_{t \cdot \text{hop} + n} \, e^{-2 \pi i 
     a network sees $\log(1 + |S|)$, its frequencies as channels
 $\mathcal{L} = \alpha \, \frac{\lVert F - P \rVert^2}{\lVert P \rVert^2} + \frac{\lVert G - A \rVert^2}{\lVert A \rVert^2}$,
     as for pictures
-back to a sound, by Griffin and Lim:
-    $\; S \leftarrow M \, e^{i \, \angle \operatorname{STFT}(\operatorname{ISTFT}(S))}, \qquad M$: the magnitudes wanted"""
+Griffin and Lim: $S \leftarrow M \, e^{i \, \angle \operatorname{STFT}(\operatorname{ISTFT}(S))}, \qquad M$: the magnitudes
+    wanted, back to a sound"""
 LOOK_FOR = """Time runs to the right, high notes are above. The Gram matrix of one layer of random filters knows which frequencies
 sound together, and not when: so the dance keeps its beat and takes on the voice of the whale. A network that has seen photographs
 only takes the spectrogram for one, and paints strokes and eyes into it, which can be heard."""

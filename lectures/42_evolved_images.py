@@ -19,8 +19,9 @@ FORMULA = r"""archive: the best picture so far of every class
 child: mutation of a parent, or of the crossover of two
 for every class $k$: $\; \text{elite}_k \leftarrow \text{child} \quad$ if $\; P_k(\text{child}) > P_k(\text{elite}_k)$
 direct encoding: a gene is a pixel
-CPPN: $\text{node} = f\left( \sum w \cdot \text{source} \right), \qquad$ fed with $x, y$, the distance from the centre, and 1;
-    $\; f$: sine, sigmoid, Gaussian or linear"""
+CPPN: $\text{node} = f\left( \sum w \cdot \text{source} \right), \quad f$ a sine, a sigmoid, a Gaussian or linear, fed with
+    $x, y$, the
+    distance from the centre, and 1"""
 LOOK_FOR = """No gradient was asked for: the network only says how sure it is. Digits: with pixels as genes noise is enough, with
 patterns strokes and waves. CIFAR-10: the same by its small VGG. ImageNet: SqueezeNet's elites, evolved by tools/evolve.py, the
 surest of some classes. Now and then a person sees what the network sees: the rings of a brake, the lines of a crossword, the

@@ -10,9 +10,8 @@ from .common import IMAGES, Check, digits, panels
 TITLE = "Conclusions: any “linear” based classifier can be easily fooled"
 FORMULA = r"""$s = W p + b$, one template, a row of $W$, for each class
 $p' = p + \epsilon \, \operatorname{sign}(w_\text{goal} - w_\text{class})$
-gain of the goal over the class: $\; \epsilon \, \lVert w_\text{goal} - w_\text{class} \rVert_1$, exactly, so the nearest
-    border is at
-    $\epsilon = \underset{k}{\min} \, \frac{s_c - s_k}{\lVert w_k - w_c \rVert_1}$"""
+the goal gains $\epsilon \, \lVert w_\text{goal} - w_\text{class} \rVert_1$ over the class, exactly
+so the nearest border is at $\epsilon = \underset{k}{\min} \, \frac{s_c - s_k}{\lVert w_k - w_c \rVert_1}$"""
 LOOK_FOR = """Templates: a digit's shows where its ink is (bright) and where that of others is (dark); CIFAR-10's are a mean of
 all poses, a horse with two heads. Second figure: each digit, and the same with a quarter of the range of the next digit's
 template less its own, by sign. A person sees a speckled digit; the classifier sees the next one, nearly always. To leave its

@@ -9,6 +9,10 @@ import html
 import re
 from functools import cache
 
+TIDY = (        # what the converter leaves to the browser's guess
+    (r"<mo>([A-Za-z]{2,})</mo>", r"<mi>\1</mi>"),                           # exp is a name, no operator with room around it
+    (r'<mo(?: stretchy="false")?>(&#x0007C;|&#x02016;)', r'<mo stretchy="false" lspace="0em" rspace="0em">\1'),    # |x|, p_{j|i}
+    (r"(&#x00028;|&#x0003D;|&#x02190;)</mo><mo>&#x02212;", r'\1</mo><mo form="prefix">&#x02212;'))      # a sign, no difference
 MARKS = re.compile(r"\$([^$]+)\$|`([^`]+)`")
 
 
@@ -31,7 +35,9 @@ def mathml(latex):
     """Return LaTeX as a <math> element that stands in a line of text, with its fractions and sums as large as in a display."""
     from latex2mathml.converter import convert
     math = convert(latex, display="block").replace('display="block"', 'display="inline" displaystyle="true"', 1)
-    return re.sub(r"<mo>([A-Za-z]{2,})</mo>", r"<mi>\1</mi>", math)         # exp is a name, no operator with room around it
+    for pattern, better in TIDY:
+        math = re.sub(pattern, better, math)
+    return math
 
 
 def to_html(text):
