@@ -12,8 +12,7 @@ TITLE = "DeepDream: set dx = x :)"
 FORMULA = r"""$\underset{x}{\max} \; \tfrac{1}{2} \lVert a \rVert^2$ of a layer's activations $a$, whose gradient is
     $\frac{\partial}{\partial a} \, \tfrac{1}{2} \lVert a \rVert^2 = a$, so `dst.diff = dst.data`
 $x \leftarrow x + \frac{\eta}{\operatorname{mean}\,|g|} \, g, \qquad
-    g = \frac{\partial}{\partial x} \, \tfrac{1}{2} \lVert a(x) \rVert^2$, $\quad$ at a random shift of the picture, octave
-    by octave"""
+    g = \frac{\partial}{\partial x} \, \tfrac{1}{2} \lVert a(x) \rVert^2$ at a random shift of the picture, octave by octave"""
 LOOK_FOR = """Any slightly detected feature is boosted and becomes more so: a feedback loop. A low layer boosts strokes and
 contours; a higher one eyes, and then whole faces of fur and feathers, wherever the brush gave it the faintest excuse. Second
 figure: two layers at once; the activations before their ReLU, so that what is negative is made more negative and nothing stays

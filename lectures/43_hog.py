@@ -7,7 +7,7 @@ from minicnn.images import centre_crop, load_image, resize
 from .common import IMAGES, Check, panels
 
 TITLE = "Identical HOG representation (before ConvNets)"
-FORMULA = r"""cell: the strengths $\lVert g \rVert$ of the edges in 9 directions, mean of $8 \times 8$ pixels, $\quad$
+FORMULA = r"""cell: the strengths $\lVert g \rVert$ of the edges in 9 directions, mean of $8 \times 8$ pixels,
     $g = (p_{i, j+1} - p_{i, j-1}, \; p_{i+1, j} - p_{i-1, j})$
 block: $3 \times 3$ cells $v$: $\quad v \leftarrow \frac{v}{\sqrt{\lVert v \rVert^2 + \epsilon^2}}, \quad v \leftarrow
     \min(v, 0.2),

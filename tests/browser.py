@@ -5,34 +5,35 @@ from contextlib import contextmanager
 
 import pytest
 
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync"]
-CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync")
+CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
 
 
 @contextmanager
-def open_page(url, *flags, **context):
-    """Open `url` in a new browser and yield (page, complaints); context: viewport, color_scheme, ... as Playwright names them.
+def page_in_chromium(*flags, **settings):
+    """Yield (page, problems): a page of a new browser, and a list in which what goes wrong is noted while it is driven.
 
-    complaints: a list to which errors on the console, exceptions in the page, failed requests (those that the page itself
-    gave up left out) and requests to anywhere else are added as they come.
+    Noted are console errors and warnings, errors of scripts, requests that fail (but for those that the page itself gave up), and
+    requests that leave this machine. settings: of the browser's context, such as viewport or color_scheme, as Playwright names
+    them.
     """
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    program = next(filter(None, map(shutil.which, NAMES)), None)
     if program is None:
-        pytest.skip("there is no Chromium here")
-    with playwright.sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=program, args=[*FLAGS, *flags])
-        page, complaints = browser.new_context(**context).new_page(), []
-        page.on("console", lambda message: complaints.append(f"console: {message.text}") if message.type == "error" else None)
-        page.on("pageerror", lambda error: complaints.append(f"exception: {error}"))
-        page.on("requestfailed", lambda request: None if request.failure == "net::ERR_ABORTED" else
-                complaints.append(f"failed: {request.url} {request.failure}"))
-        page.on("request", lambda request: None if request.url.startswith((url, "data:", "blob:")) else
-                complaints.append(f"elsewhere: {request.url}"))
+        pytest.skip(f"no browser here: install one of {', '.join(NAMES)}")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=program, args=[*FLAGS, *flags])
         try:
-            page.goto(url)
-            yield page, complaints
+            page, problems = browser.new_context(**settings).new_page(), []
+            page.on("console", lambda message: message.type in ("error", "warning") and problems.append(f"console: {message.text}"))
+            page.on("pageerror", lambda error: problems.append(f"exception: {error}"))
+            page.on("requestfailed", lambda request: request.failure == "net::ERR_ABORTED"
+                    or problems.append(f"failed: {request.url} {request.failure}"))
+            page.on("request", lambda request: request.url.startswith(("file:", "data:", "blob:", "http://127.0.0.1:"))
+                    or problems.append(f"left the machine: {request.url}"))
+            yield page, problems
         finally:
             browser.close()
 

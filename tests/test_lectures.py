@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lectures import book
+from lectures import book, pages
 from lectures.__main__ import find, lecture_names, main, run, save_picture, takes_images
 from lectures.common import IMAGES, Check, all_digits, digits
 from lectures.maps import middle, neighbour_accuracy, separation
@@ -27,16 +27,20 @@ def test_lecture_passes_its_own_checks(name, tmp_path):
 
 def test_the_page(tmp_path, capsys):
     assert main(["raw_filters", "--out", str(tmp_path)]) == 0
-    page = (tmp_path / "index.html").read_text()
-    for picture in re.findall(r'<img src="([^"]+)"', page):
-        assert (tmp_path / picture).exists()
-    assert "Visualize the filters/kernels (raw weights)" in page and "pass" in page
+    page = (tmp_path / "01_raw_filters.html").read_text()
+    pictures = re.findall(r'<img src="([^"]+)"', page)
+    assert pictures and all((tmp_path / picture).exists() for picture in pictures)
+    assert "Visualize the filters/kernels (raw weights)" in page and "PASS" in page
+    contents = (tmp_path / "index.html").read_text()
+    assert 'href="01_raw_filters.html"' in contents and contents.count(">pass<") == 1 and "1 of 1 lectures" in contents
 
 
-def test_the_page_shows_failures_and_escapes_text(tmp_path):
-    section = book.Section("01_x", "a < b", "f > 0", "&", checks=[Check("much", 3.0, at_most=2)], error="broken <here>")
-    page = book.write(tmp_path, [section], "heading").read_text()
+def test_the_page_shows_failures_and_escapes_text():
+    section = book.Section("01_x", "a < b", "f > 0", "&", checks=[Check("much", 3.0, at_most=2)], seconds=1.0,
+                           error="broken <here>")
+    page = pages.lecture_page(section, "part", None, None)
     assert "FAIL" in page and "a &lt; b" in page and "broken &lt;here&gt;" in page and not section.passed
+    assert "f &gt; 0" in page and "&amp;" in page
 
 
 def test_check_bars():
@@ -73,8 +77,8 @@ def test_ctrl_c_keeps_the_lectures_that_are_done_and_nothing_else(tmp_path, caps
     assert main(["raw_filters", "occlusion", "saliency", "--out", str(tmp_path)]) == 1
     printed = capsys.readouterr()
     assert "stopped by Ctrl-C" in printed.err and "1 of 3 lectures, 0 failed" in printed.out
-    page = (tmp_path / "index.html").read_text()
-    assert "01_raw_filters" in page and "occlusion" not in page
+    assert (tmp_path / "index.html").read_text().count(">pass<") == 1
+    assert "Not run yet" in (tmp_path / "08_occlusion.html").read_text()
     assert main(["occlusion", "--out", str(tmp_path / "new")]) == 1
     assert "no page was written" in capsys.readouterr().out and not (tmp_path / "new" / "index.html").exists()
 
