@@ -9,10 +9,8 @@ from minicnn.visualize.occlusion import occlusion, pixel_map
 from .common import IMAGES, Check, panels, predict_class, short
 
 TITLE = "Occlusion experiments"
-FORMULA = r"""$\text{map}(i, j) = p_c\left( x'(i, j) \right)$, $\quad x'(i, j)$: the picture $x$ with a square of zeros at
-    $(i, j)$,
-    $\quad p_c$: probability of the right class
-zero, after the mean is subtracted, is the mean colour"""
+FORMULA = r"""$\text{map}(i, j) = p_c\left( x'(i, j) \right), \qquad p_c$: probability of the right class
+$x'(i, j)$: the picture $x$ with a square of zeros at $(i, j)$; zero, after the mean is subtracted, is the mean colour"""
 LOOK_FOR = """The probability of the right class falls most where the square covers the part that the network goes by: the
 coffee in the cup, the legs of the tripod (with those covered, another class takes over). The strongest feature map falls where
 the feature that it responds to is covered, and that need not be the object: in the second photograph it is the man's head.

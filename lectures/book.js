@@ -19,8 +19,8 @@ function follow(rel) {
 if (keeper.get()) document.documentElement.dataset.theme = keeper.get();
 
 addEventListener("keydown", event => {
-  // arrows in a player or in code that is wider than the page are for these
-  if (event.ctrlKey || event.altKey || event.metaKey || event.shiftKey || event.target.closest?.("audio, pre")) return;
+  // in a player the arrows are the player's
+  if (event.ctrlKey || event.altKey || event.metaKey || event.shiftKey || event.target.closest?.("audio")) return;
   const action = { ArrowLeft: "prev", ArrowRight: "next", c: "contents", Home: "contents" }[event.key];
   if (!action) return;
   event.preventDefault();

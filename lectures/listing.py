@@ -44,7 +44,7 @@ def listing(path, first=1, last=None, anchors=False):
     """Return lines first ... last of a source file as a <pre>, each with its number; anchors: line 12 is to be found as #L12."""
     lines = [f'<span class="line" data-line="{number}"' + (f' id="L{number}"' if anchors else "") + f">{line}\n</span>"
              for number, line in highlighted(path)[first - 1:last] if line is not None]
-    return f'<pre class="code" tabindex="0"><code>{"".join(lines)}</code></pre>\n'
+    return f'<pre class="code"><code>{"".join(lines)}</code></pre>\n'
 
 
 @cache

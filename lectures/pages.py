@@ -96,12 +96,12 @@ def _pictures(section):
 
 
 def _picture(section, file):
-    """Return a picture, an animation or a sound with its caption: what its name says beyond the lecture's."""
-    stem = Path(file).stem
-    caption = stem.removeprefix(section.name).strip("_").replace("_", " ") or section.name[3:].replace("_", " ")
-    shown = (f'<audio controls src="{file}" aria-label="{_text(caption)}"></audio>' if file.endswith(".wav") else
-             f'<a href="{file}"><img src="{file}" alt="{_text(section.title)}: {_text(caption)}"></a>')
-    return f"<figure>\n{shown}\n<figcaption>{_text(caption)}</figcaption>\n</figure>\n"
+    """Return a picture, an animation or a sound with a caption: what its name says beyond the lecture's, if anything."""
+    caption = _text(Path(file).stem.removeprefix(section.name).strip("_").replace("_", " "))
+    about = _text(section.title) + (f": {caption}" if caption else "")
+    shown = (f'<audio controls src="{file}" aria-label="{about}"></audio>' if file.endswith(".wav") else
+             f'<a href="{file}"><img src="{file}" alt="{about}"></a>')
+    return f"<figure>\n{shown}\n" + (f"<figcaption>{caption}</figcaption>\n" if caption else "") + "</figure>\n"
 
 
 def _checks(section):

@@ -1,4 +1,4 @@
-"""A small book of the lectures for tests: one or two quick lectures really run, sounds and animations made up, the rest not run."""
+"""A small book of the lectures for tests: quick lectures really run, sounds and animations made up, the rest not run."""
 import numpy as np
 
 from lectures import book
