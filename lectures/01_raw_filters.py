@@ -24,7 +24,7 @@ Which of the tiles of layer 3 would you call an eye or a wheel? What would you h
 could tell?
 
 Run `python -m tools.train_convnetjs_cifar10` for a while and draw its first layer: after how many steps do the first edges
-appear, and is the roughness still falling when the accuracy has stopped to rise?"""
+appear, and is the roughness still falling when the accuracy has stopped rising?"""
 NETWORKS = ("alexnet", "caffenet", "alexnet_torchvision", "zfnet", "vgg16", "vgg16_hed", "googlenet", "squeezenet1_1",
             "allcnn_imagenet", "allcnn_cifar10", "convnetjs_cifar10", "vgg_cifar10", "lenet_mnist")
 HALVED = ("alexnet", "caffenet")

@@ -33,7 +33,7 @@ Why may the attraction be summed exactly, and only the repulsion needs the tree?
 
 Draw the star at the edge of the map and in the middle of an island (`star` in `compute`). Who sees more cells?
 
-Two points at the very same place: when does `QuadTree.insert` stop to divide? Build `QuadTree(np.zeros((5, 2)))` and print
+Two points at the very same place: when does `QuadTree.insert` stop dividing? Build `QuadTree(np.zeros((5, 2)))` and print
 it."""
 THETAS = (0.1, 0.2, 0.35, 0.5, 0.7, 1.0, 1.5)
 SHOWN = (0.5, 1.0)

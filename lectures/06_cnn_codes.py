@@ -30,7 +30,7 @@ sides are apart in truth, and the red lines are the borders of the islands. (You
 CODE = {"minicnn/embed/grid.py": "linear_assignment _linear_assignment_cpu assign_to_grid seams"}
 TRY = """Set `LAYER` to `"pool1"` and to `"conv10"`. What now makes two pictures neighbours: colours, textures, things?
 
-Take pixels in place of codes, `codes = thumbnails.reshape(len(thumbnails), -1) / 255`. Which islands survive?
+In `compute` let `X` be the principal components of the thumbnails' pixels instead of the codes. Which islands survive?
 
 Why does a picture need a cell of its own by the best assignment, and not simply by going through the pictures and giving
 each the nearest cell that is free? What would the last pictures get?

@@ -21,8 +21,8 @@ TRY = """The thousand classes have no face and no person. Why is there a channel
 
 Put another photograph with a face in place of the astronaut (and its `BOX`). Is it the same channel that `on_face` finds?
 
-Show the grids with one common maximum for all channels instead of one for each (`LayerView.shown`). What do you see less
-of, and what for the first time?"""
+Show the grids with one common maximum for all channels instead of one for each, `grid(gamma=0.7, together=True)`. What do
+you see less of, and what for the first time?"""
 PHOTOGRAPH, BOX = "astronaut.jpg", (20, 80, 75, 130)             # the face: top, left, bottom, right
 GRIDS, LAYER = ("relu_conv1", "fire3/concat", "fire6/concat"), "fire7/concat"
 

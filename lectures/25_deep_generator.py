@@ -26,7 +26,7 @@ CODE = {"minicnn/visualize/deep_generator.py": "code_ascent_steps"}
 TRY = """The pixels win on the score, the codes on what a person sees. Which of the two is the better answer to "what does
 the neuron like"?
 
-Let the code go where it wants, `bound = middle + 30 * spread`. When do the pictures stop to be pictures?
+Let the code go where it wants, `bound = middle + 30 * spread`. When do the pictures stop being pictures?
 
 Ascend for 5 steps and for 300 (`STEPS`). Does the second network, which took no part, agree more and more?
 

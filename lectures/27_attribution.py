@@ -31,7 +31,7 @@ map?
 
 Integrated gradients with 4 steps instead of 48: how much of the score's gain is paid out? And with 1?
 
-Make Grad-CAM of another class than the winner's, say the cup's saucer. Does guided Grad-CAM follow, and guided backprop?
+Make Grad-CAM of another class than the winner's, say a dog's. Does guided Grad-CAM follow, and does guided backprop?
 
 Take a black, a white and a blurred picture as the baseline. Which pixels can never be paid anything, and why?"""
 PHOTOGRAPHS = ("chelsea.jpg", "coffee.jpg")

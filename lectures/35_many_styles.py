@@ -28,7 +28,7 @@ CODE = {"minicnn/ops/conditional_instance_norm.py": "conditional_instance_norm",
 TRY = """How many numbers is a style, and how many has the whole network? (`style_parameters`)
 
 Weights that do not lie between 0 and 1: `--weights 2 -1 0 0 0` in `python -m tools.paint fast PHOTO.jpg --style
-five_styles`. Why is that refused, and what would it paint? Try with `choose_style` by hand.
+five_styles`. Why is that refused, and what would it paint? Take the check out of `style_weights` and see.
 
 Blend all five evenly. Whose strokes win?
 

@@ -24,7 +24,7 @@ class, and why?
 
 Show one of these pictures to a second network (`minicnn.load("alexnet")`, if you have its weights). Is it as sure?
 
-Raise `DECAY` to 0.3. When does the network stop to be sure, and does anything appear by then?
+Raise `DECAY` to 0.3. When does the network stop being sure, and does anything appear by then?
 
 The network knows a thousand classes and no "none of these". Would a class of such pictures help, once it has been trained
 on them?"""
