@@ -1,4 +1,4 @@
-"""python -m lectures [--list] [--full] [--out DIR] [--images FOLDER] [NAME ...]: run them in deck order, leave DIR/index.html.
+"""python -m lectures [--list] [--full] [--out DIR] [--images FOLDER] [NAME ...]: run them in deck order, leave a book in DIR.
 
 python -m lectures NAME --step [--trace FILE] [--seed SEED]: walk through its algorithm on a tiny input, see stepping.py.
 """
@@ -66,7 +66,7 @@ def run(name, folder, full, images=None):
 
 
 def run_all(names, folder, full, images=None):
-    """Run lectures with a progress bar; after each the page is written anew. Return the Sections, also after Ctrl-C."""
+    """Run lectures with a progress bar; after each the book is written anew. Return the Sections, also after Ctrl-C."""
     import tqdm
     sections, start = [], time.perf_counter()
     try:
@@ -104,11 +104,11 @@ def step(options):
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(prog="python -m lectures", description="Run the lectures and leave a page of pictures.")
+    parser = argparse.ArgumentParser(prog="python -m lectures", description="Run the lectures and leave a book: a page for each, and contents.")
     parser.add_argument("names", nargs="*", metavar="NAME", help="lectures to run, with or without number; default all")
     parser.add_argument("--list", action="store_true", help="list the lectures and stop")
     parser.add_argument("--full", action="store_true", help="larger, finer and slower")
-    parser.add_argument("--out", default="out", metavar="DIR", help="folder for index.html and the pictures (default: out)")
+    parser.add_argument("--out", default="out", metavar="DIR", help="folder for the book; open its index.html (default: out)")
     parser.add_argument("--images", metavar="FOLDER", help="your own pictures, for the lectures that can show them")
     parser.add_argument("--step", action="store_true", help="walk through a lecture's algorithm on a tiny input")
     parser.add_argument("--trace", metavar="FILE", help="write the states of that walk as JSON lines")
