@@ -14,7 +14,7 @@ TITLE = "After the lecture: which map can be believed?"
 FORMULA = r"""Grad-CAM: $\operatorname{relu}\left( \sum_k w_k A_k \right), \qquad
     w_k = \frac{1}{h w} \sum_{i, j} \frac{\partial S_c}{\partial A_k(i, j)}$
 SmoothGrad: $\frac{1}{n} \sum_{m=1}^{n} \frac{\partial S_c}{\partial x}(x + \varepsilon_m), \qquad
-    \varepsilon_m \sim \mathcal{N}(0, \sigma^2)$
+    \varepsilon_m \;\sim\; \mathcal{N}(0, \sigma^2)$
 integrated gradients: $\text{IG}_i = (x_i - b_i) \int_0^1 \frac{\partial S_c}{\partial x_i}(b + t \, (x - b)) \, dt, \qquad
     \sum_i \text{IG}_i = S_c(x) - S_c(b)$
 guided Grad-CAM: guided backprop $\cdot$ Grad-CAM"""

@@ -104,7 +104,7 @@ def step(options):
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(prog="python -m lectures", description="Run the lectures and leave a book: a page for each, and contents.")
+    parser = argparse.ArgumentParser(prog="python -m lectures", description="Run the lectures and leave a book of their pages.")
     parser.add_argument("names", nargs="*", metavar="NAME", help="lectures to run, with or without number; default all")
     parser.add_argument("--list", action="store_true", help="list the lectures and stop")
     parser.add_argument("--full", action="store_true", help="larger, finer and slower")
