@@ -33,7 +33,7 @@ def contents_page(parts, heading):
 
 
 def _card(section):
-    image = f'<img src="{thumbnail(section)}" alt="" loading="lazy">' if first_picture(section) else '<span class="blank"></span>'
+    image = f'<img src="{thumbnail(section)}" alt="">' if first_picture(section) else '<span class="blank"></span>'
     return (f'<li><a href="{section.name}.html">{image}{_text(section.title)}</a> '
             f'<span class="{section.mark.replace(" ", "-")}">{section.mark}</span></li>\n')
 
