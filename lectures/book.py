@@ -7,7 +7,7 @@ from pathlib import Path
 
 from minicnn.errors import ImageError
 from minicnn.files import replacing
-from minicnn.images import load_image, resize_longer, save_image
+from minicnn.images import load_image, resize_shorter, save_image
 
 from . import pages
 from .common import Check
@@ -15,7 +15,7 @@ from .contents import PARTS, lecture_names
 from .formula import questions_of
 
 RESULTS = "results.json"            # beside the pages: what the lectures left, for the book of the next run
-THUMBNAIL = 480                     # pixels, the longer side
+THUMBNAIL = 240, 400                # rows and columns
 
 
 @dataclass
@@ -95,12 +95,12 @@ def _put(path, text):
 
 
 def _write_thumbnail(folder, section):
-    """Make folder/thumbnails/NAME.jpg of a lecture's first picture, unless it is there and newer."""
+    """Make folder/thumbnails/NAME.jpg of the upper left of a lecture's first picture, unless it is there and newer."""
     picture, path = pages.first_picture(section), folder / pages.thumbnail(section)
     if picture is None or (path.is_file() and path.stat().st_mtime >= (folder / picture).stat().st_mtime):
         return
     try:
-        small = resize_longer(load_image(folder / picture), THUMBNAIL)
+        small = resize_shorter(load_image(folder / picture), THUMBNAIL[0])[:THUMBNAIL[0], :THUMBNAIL[1]]
     except ImageError:                  # a damaged file of an earlier run
         return
     with replacing(path) as temporary:
