@@ -27,7 +27,8 @@ def page_in_chromium(*flags, **settings):
         browser = driver.chromium.launch(executable_path=program, args=[*FLAGS, *flags])
         try:
             page, problems = browser.new_context(**settings).new_page(), []
-            page.on("console", lambda message: message.type in ("error", "warning") and problems.append(f"console: {message.text}"))
+            page.on("console", lambda message: message.type in ("error", "warning")
+                    and problems.append(f"console: {message.text}"))
             page.on("pageerror", lambda error: problems.append(f"exception: {error}"))
             page.on("requestfailed", lambda request: request.failure == "net::ERR_ABORTED"
                     or problems.append(f"failed: {request.url} {request.failure}"))

@@ -5,7 +5,7 @@ import threading
 from contextlib import contextmanager
 
 import pytest
-from browser import CAMERA, open_page, until
+from browser import CAMERA, page_in_chromium, until
 
 import minicnn
 from lectures.common import IMAGES, short
@@ -17,8 +17,11 @@ from lectures.deepvis.__main__ import browser_of, opened  # noqa: E402
 from lectures.deepvis.app import create_app  # noqa: E402
 
 SMALL = {"viewport": {"width": 1280, "height": 720}}
-SEEN = """id => { const c = document.getElementById(id);
-    return new Set(new Uint32Array(c.getContext("2d").getImageData(0, 0, c.width, c.height).data.buffer)).size }"""
+SEEN = """id => { const shown = document.getElementById(id), copy = document.createElement("canvas");
+    [copy.width, copy.height] = [shown.width, shown.height];
+    const pen = copy.getContext("2d", {willReadFrequently: true});
+    pen.drawImage(shown, 0, 0);
+    return new Set(new Uint32Array(pen.getImageData(0, 0, copy.width, copy.height).data.buffer)).size }"""
 
 
 @contextmanager
@@ -57,7 +60,8 @@ def lenet():
 
 
 def test_by_keys(lenet):
-    with open_page(lenet, **SMALL) as (page, complaints):
+    with page_in_chromium(**SMALL) as (page, complaints):
+        page.goto(lenet)
         until(page, "document.body.dataset.shown")
         columns = page.evaluate("shown.grid.columns")
         for key, shown in [("Home", "pool2 0"), ("ArrowRight", "pool2 1"), ("ArrowDown", f"pool2 {1 + columns}"),
@@ -87,7 +91,8 @@ def test_by_keys(lenet):
 
 def test_by_mouse_and_with_files(lenet, tmp_path):
     (tmp_path / "broken.png").write_bytes(b"no picture")
-    with open_page(lenet, **SMALL) as (page, complaints):
+    with page_in_chromium(**SMALL) as (page, complaints):
+        page.goto(lenet)
         until(page, "document.body.dataset.shown")
         page.click("#strip li:nth-child(1) button")
         until(page, "document.body.dataset.shown.startsWith('conv1 ') && shown.grid.layer === 'conv1'")
@@ -111,7 +116,8 @@ def test_by_mouse_and_with_files(lenet, tmp_path):
 
 
 def test_with_the_camera(lenet):
-    with open_page(lenet, *CAMERA, **SMALL) as (page, complaints):
+    with page_in_chromium(*CAMERA, **SMALL) as (page, complaints):
+        page.goto(lenet)
         until(page, "document.body.dataset.shown")
         before = page.evaluate("state.picture")
         page.keyboard.press("c")
@@ -133,7 +139,8 @@ def test_with_the_camera(lenet):
 def test_squeezenet_answers_within_300_ms(tmp_path, capsys):
     for name in ("chelsea.jpg", "coffee.jpg"):
         shutil.copy(IMAGES / name, tmp_path)
-    with served("squeezenet1_1", tmp_path) as address, open_page(address, **SMALL) as (page, complaints):
+    with served("squeezenet1_1", tmp_path) as address, page_in_chromium(**SMALL) as (page, complaints):
+        page.goto(address)
         until(page, "document.body.dataset.shown")
         best = minicnn.predict(minicnn.load("squeezenet1_1"), IMAGES / "chelsea.jpg")[0]
         assert page.inner_text("#classes li >> nth=0").split("\n")[0] == short(best[2])
