@@ -39,11 +39,11 @@ def main():
     give_up_rights()
     lines, out = sys.stdin.read().splitlines(), os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)                               # what a submission prints is no answer
+    from .tasks import answered, case_of, packed, tasks_of
     tasks = {}
     for line in lines:
         number, line = line.split(" ", 1)
         try:
-            from .tasks import answered, case_of, packed, tasks_of
             case = case_of(line)
             name = case.task.partition(".")[0]
             tasks = tasks or {task.id: task for task in tasks_of(name)}

@@ -69,7 +69,7 @@ def write(folder, sections, heading):
         _put(folder / f"{section.name}.html", pages.lecture_page(section, _part_of(section.name), before, after))
     _put(folder / RESULTS, json.dumps({name: _results(section) for name, section in ran.items()}, indent=1))
     parts = {part: [s for s in chapters if s.name in names] for part, names in PARTS.items()}
-    return _put(folder / "index.html", pages.contents_page(parts, heading))
+    return _put(folder / "index.html", pages.contents_page({part: some for part, some in parts.items() if some}, heading))
 
 
 def sources(sections):

@@ -4,7 +4,7 @@ A walk is a generator `steps(rng)` of StepStates in lectures/steps/NAME.py, NAME
 says is looked up: its formula is a line of a docstring, its place a line of the source, and `state` raises where either is gone.
 Its numbers come from minicnn's own functions, on the backend "ref", the definitions.
 """
-import importlib
+import importlib.util
 import inspect
 import itertools
 import json
@@ -69,6 +69,8 @@ def _line_with(part, lines):
 # --- walks ------------------------------------------------------------------------------------------------------------
 def walk(name, seed=0):
     """Yield the StepStates of the walk of a lecture, named with its number."""
+    if importlib.util.find_spec("lectures.steps") is None:              # a student's folder
+        raise SettingError("--step: there are no walks here; the folder lectures/steps of the whole project has them")
     steps = importlib.import_module(f"lectures.steps.{name[3:]}").steps(np.random.default_rng(seed))
     while True:
         with minicnn.use("ref"):                # within each step: a generator that is left open leaves nothing behind

@@ -173,6 +173,7 @@ for k in range(1, 65):
 while True: pass""",
     "raises what is no Exception": "raise KeyboardInterrupt",
     "a message without end": "raise ValueError('x' * 10 ** 8)",
+    "a message that takes over the terminal": "raise ValueError('\\x1b[2J\\x1b]0;x\\x07right: all')",
     "an exception that cannot be printed": "class E(Exception):\n    def __str__(self): os._exit(0)\nraise E",
 }
 
@@ -183,7 +184,7 @@ def test_hostile_submissions_get_nothing(what, skeleton, first_task):
     start = time.monotonic()
     result = tried(first_task, solved(skeleton, body))
     print(f"{what}: {result['score']} of {result['max_score']}; {result['output'].splitlines()[1][:110]}")
-    assert result["score"] == 0 and result["status"] == "failed"
+    assert result["score"] == 0 and result["status"] == "failed" and "\x1b" not in result["output"]
     assert time.monotonic() - start < SECONDS + 10 and len(result["output"]) < 5000
     assert nothing_is_left()
 
@@ -324,6 +325,19 @@ def test_pytest_in_a_students_folder(skeleton, tmp_path):
     assert result.returncode == 4 and "there is no task 'hw2'; known: hw1.1, hw1.2" in result.stderr
 
 
+def test_the_lectures_of_an_assignment_run_when_it_is_solved(tmp_path):
+    make("hw5", tmp_path / "hw5")
+    run = [sys.executable, "-m", "lectures", "linear", "--out", "book"]
+    failed = subprocess.run(run, cwd=tmp_path / "hw5", capture_output=True, text=True)
+    assert "NotImplementedError: hw5.6: linear classifiers, about" in failed.stderr
+    for path in files_of("hw5"):
+        shutil.copyfile(ROOT / path, tmp_path / "hw5" / path)
+    solved = subprocess.run(run, cwd=tmp_path / "hw5", capture_output=True, text=True)
+    assert solved.returncode == 0 and "1 of 1 lectures, 0 failed" in solved.stdout, solved.stderr
+    book = (tmp_path / "hw5" / "book" / "index.html").read_text(encoding="utf-8")
+    assert "45_linear.html" in book and "17_saliency" not in book
+
+
 def test_wrong_input(skeleton, tmp_path, capsys):
     assert main(["make", "hw9", "--out", str(tmp_path / "new")]) == 2
     assert "no assignment named 'hw9'" in capsys.readouterr().err and not (tmp_path / "new").exists()
@@ -333,6 +347,9 @@ def test_wrong_input(skeleton, tmp_path, capsys):
     assert "neither a folder nor a .zip" in capsys.readouterr().err
     with pytest.raises(UnknownNameError):
         grading.grade(skeleton, "hw1.1")
+    for wrong in (["--seconds", "0"], ["--seed", "-1"]):
+        assert main(["grade", str(skeleton), "--task", "hw1", *wrong]) == 2
+        assert "grade: " in capsys.readouterr().err
     assert main(["list"]) == 0
     listed = capsys.readouterr().out
     assert all(task.id in listed for name in ("hw1", "hw5") for task in tasks_of(name))

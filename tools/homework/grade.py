@@ -14,6 +14,7 @@ from pathlib import Path
 
 from homework.cases import cases_of
 from homework.tasks import differences, line_of, numbers, tasks_of, unpacked
+from minicnn.checks import number, whole_number
 from minicnn.errors import HomeworkError
 from minicnn.files import replacing
 
@@ -29,6 +30,7 @@ def grade(submission, name, *, seed=1, seconds=60):
     seed: of the cases. seconds: for each task. Raises HomeworkError, UnknownNameError.
     """
     start, tasks = time.monotonic(), tasks_of(checked_name(name))
+    seed, seconds = whole_number("grade", "seed", seed, 0), number("grade", "seconds", seconds, above=0)
     files, missing = handed_in(submission, name)
     cases = cases_of(name, seed)
     expected = answers(ROOT, cases, 600, trusted=True)[0]
@@ -100,13 +102,13 @@ def lay_out(name, files, folder):
 
 def answers(folder, cases, seconds, trusted=False):
     """Return (a dict name -> array, or a sentence why there is none, for each case; why the process ended too early, or "")."""
-    text = "".join(f"{number} {line_of(case)}\n" for number, case in enumerate(cases))
+    text = "".join(f"{place} {line_of(case)}\n" for place, case in enumerate(cases))
     outcome, found = sandbox.run(folder, text, seconds, trusted), {}
     for line in outcome.output.splitlines():
-        number, answer = _read(line)
-        if number in range(len(cases)):
-            found[number] = answer
-    return [found.get(number, "") for number in range(len(cases))], outcome.why
+        place, answer = _read(line)
+        if place in range(len(cases)):
+            found[place] = answer
+    return [found.get(place, "") for place in range(len(cases))], outcome.why
 
 
 def _read(line):
@@ -114,7 +116,7 @@ def _read(line):
     try:
         said = json.loads(line)
         if "error" in said:
-            return said["case"], str(said["error"])[:600]
+            return said["case"], "".join(c if c.isprintable() or c == "\n" else "?" for c in str(said["error"])[:600])
         return said["case"], {str(name): numbers(name, value) for name, value in unpacked(said["found"]).items()}
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None, None

@@ -79,7 +79,8 @@ def make(name, folder, notebook=False):
         raise HomeworkError(f"{str(folder)!r} is there and not empty; give a new folder as --out, so that nobody's work is lost")
     check_markers()
     write_engine(name, folder)
-    lectures = [p for p in (ROOT / "lectures").glob("*.py") if not p.name[0].isdigit() or p.stem[3:] in module.LECTURES]
+    lectures = [path for ending in ("py", "css", "js") for path in (ROOT / "lectures").glob(f"*.{ending}")
+                if not path.name[0].isdigit() or path.stem[3:] in module.LECTURES]
     weights = [f"weights/{file}" for file in ("registry.json", *(f"{net}.h5" for net in module.WEIGHTS))]
     lectures = [path.relative_to(ROOT).as_posix() for path in lectures]
     for path in [*UNCHANGED, f"homework/goldens/{name}.jsonl", *weights, *lectures]:
