@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import numpy as np
 import scipy.sparse
 
-from minicnn.embed.affinities import bisection_cpu, conditional_ref
+from minicnn.embed.affinities import bisection_cpu, conditional_ref, next_beta
 from minicnn.embed.barnes_hut import attraction_ref, cells_used, repulsion_ref
 from minicnn.embed.descent import descent_cpu
 from minicnn.embed.quadtree import QuadTree
@@ -14,7 +14,7 @@ from minicnn.embed.tsne import student_ref, tsne_divergence_ref, tsne_gradient_r
 from .tasks import Task
 
 TITLE = "SNE, t-SNE, and the quadtree of Barnes and Hut"
-WEIGHTS, LECTURES = ("squeezenet1_1",), ("sne_and_tsne", "quadtree", "perplexity", "digits")
+WEIGHTS, LECTURES = (), ()
 TREE = ("points", "child", "count", "center_of_mass", "width", "corner", "first", "order")       # what a walk needs
 
 
@@ -23,7 +23,10 @@ def affinities(distances, sigma, perplexity):
     others = exponents[~np.eye(len(exponents), dtype=bool)].reshape(len(exponents), -1)         # (N, N - 1)
     p, beta = np.empty_like(others), np.full(len(others), 1 / others.mean())
     bisection_cpu.py_func(others, p, beta, np.log(perplexity), 1e-12)
-    return {"p of sigma": conditional_ref(distances, sigma), "p of perplexity": p, "beta": beta}
+    step = getattr(next_beta, "py_func", next_beta)
+    given = (0.3, 2.0, 0.5, np.inf), (0.3, 2.0, 0.5, 8.0), (-0.3, 2.0, 0.5, np.inf), (-0.1, 3.0, 2.0, 5.0)
+    return {"p of sigma": conditional_ref(distances, sigma), "p of perplexity": p, "beta": beta,
+            "next beta, low, high": [step(*each) for each in given]}
 
 
 def sne(P, Y, symmetric):

@@ -31,7 +31,7 @@ def projected(seed, pixels, labels, epsilon, settings, rng):
 
 def box_constrained(seed, pixels, target, c, count):
     states = list(itertools.islice(lbfgs_attack_steps(pixel_network(seed), pixels, target, c=c, inner=3), count))
-    return {"c": np.array([s.c for s in states]), "fools": np.array([s.fools for s in states]),
+    return {"ln c": np.log([s.c for s in states[1:]]), "fools": np.array([s.fools for s in states]),
             "pixels": np.concatenate([s.pixels for s in states])}
 
 
@@ -70,7 +70,7 @@ TASKS = (
     Task("hw5.1", "the fast gradient sign", 15, "minicnn/fool/adversarial.py", ("fgsm", "distortion"), fast_gradient_sign),
     Task("hw5.2", "projected gradient descent", 15, "minicnn/fool/pgd.py", ("pgd_steps",), projected),
     Task("hw5.3", "the smallest change, by L-BFGS", 20, "minicnn/fool/adversarial.py", ("measure", "lbfgs_attack_steps"),
-         box_constrained, tolerance=5e-3),
+         box_constrained, tolerance=5e-3, builds_on=("hw5.1",)),
     Task("hw5.4", "fooling images by gradient ascent", 20, "minicnn/fool/gradient.py", ("_measured", "fooling_steps"),
          gradient_ascent, tolerance=1e-7),
     Task("hw5.5", "MAP-Elites", 15, "minicnn/fool/map_elites.py", ("child_of", "offered"), evolution),

@@ -26,7 +26,7 @@ more. Group norm does not notice the batch."""
 CODE = {"minicnn/ops/normalize.py": "normalize_statistics_ref normalize_forward_ref normalize_backward_ref",
         "minicnn/ops/batch_norm.py": "BatchNorm", "minicnn/ops/layer_norm.py": "LayerNorm",
         "minicnn/ops/instance_norm.py": "InstanceNorm", "minicnn/ops/group_norm.py": "GroupNorm"}
-TRY = """Which two of the four are the same for batches of one picture? And for pictures of one channel?
+TRY = """Which of the four are the same for batches of one picture? And for pictures of one channel?
 
 Batches of 4 and 8 in `compute`: from what size on does batch norm do as well as group norm?
 

@@ -9,8 +9,8 @@ from minicnn.loop import take
 from .common import AUDIO, Check, panels
 
 TITLE = "CNN for arts (how about music?)"
-FORMULA = r"""$S_{kt} = \sum_n h_n \, x_{t \cdot \text{hop} + n} \, e^{-2 \pi i \, k n / n_\text{fft}}$, the short-time
-    Fourier transform;
+FORMULA = r"""$S_{kt} = \sum_n h_n \, x_{t \cdot \text{hop} + n - n_\text{fft} / 2} \, e^{-2 \pi i \, k n / n_\text{fft}}$, the
+    short-time Fourier transform;
     a network sees $\log(1 + |S|)$, its frequencies as channels
 $\mathcal{L} = \alpha \, \frac{\lVert F - P \rVert^2}{\lVert P \rVert^2} + \frac{\lVert G - A \rVert^2}{\lVert A \rVert^2}$,
     as for pictures

@@ -52,10 +52,14 @@ class BackwardStep:
     op: str
     dout: object                # an array like the op's output
     dinputs: tuple
+    node: Node = None           # where the op was recorded
 
 
 def topological_order(root):
-    """Return the nodes that `root` depends on, each after all nodes that use it; iterative, so any depth is fine."""
+    """Return the nodes that `root` depends on, each after all nodes that use it; iterative, so any depth is fine.
+
+    From the last to the first it is the order in which they most likely ran: inputs as the op has them.
+    """
     ### BEGIN SOLUTION hw1.7
     order, seen, stack = [], set(), [(root, False)]
     while stack:
@@ -65,7 +69,7 @@ def topological_order(root):
         elif node not in seen:
             seen.add(node)
             stack.append((node, True))
-            stack.extend((p, False) for p in node.parents if p is not None and p not in seen)
+            stack.extend((p, False) for p in reversed(node.parents) if p is not None and p not in seen)
     return order[::-1]
     ### END SOLUTION hw1.7
 
@@ -108,7 +112,7 @@ def backward_steps(tensor, seed=None, retain_graph=True):
         ### END SOLUTION hw1.7
         if not retain_graph:
             node.ctx = None
-        yield BackwardStep(node.op.__name__, dout, tuple(dinputs))
+        yield BackwardStep(node.op.__name__, dout, tuple(dinputs), node)
 
 
 def backward(tensor, seed=None, retain_graph=True):

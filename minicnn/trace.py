@@ -105,7 +105,7 @@ def tape(tensor, names=None, *, backward=False, seed=None, parameters=None):
     if not isinstance(names or {}, dict) or not all(isinstance(named, Tensor) for named in (names or {}).values()):
         raise SettingError(f"trace.tape: names is {reprlib.repr(names)}, expected a dict name -> Tensor, as net.activations(x) "
                            "gives it")
-    nodes = _in_order(tensor.node)
+    nodes = topological_order(tensor.node)[::-1]
     gradients = _gradients(tensor, seed) if backward or seed is not None else {
         node: numbers_of(node.grad) for node in nodes if node.grad is not None}
     called, values = {}, {tensor.node: numbers_of(tensor.array)}
@@ -149,39 +149,15 @@ def numbers_of(array):
     return Numbers(float(np.linalg.norm(array)), float(array.min(initial=np.inf)), float(array.max(initial=-np.inf)))
 
 
-def _in_order(root):
-    """Return the nodes that `root` depends on, each after its inputs, and those in the op's order: as they most likely ran."""
-    order, seen, stack = [], set(), [(root, False)]
-    while stack:
-        node, inputs_done = stack.pop()
-        if inputs_done:
-            order.append(node)
-        elif node not in seen:
-            seen.add(node)
-            stack.append((node, True))
-            stack.extend((p, False) for p in reversed(node.parents) if p is not None and p not in seen)
-    return order
-
-
 def _gradients(tensor, seed):
-    """Return node -> Numbers of dL/d(its output) for every node that a backward pass reaches; the leaves' grads stay."""
-    order = topological_order(tensor.node)
-    before = {node: node.grad for node in order}
-    told, sums, steps = {}, {}, backward_steps(tensor, seed)
+    """Return node -> Numbers of dL/d(its output) for every node that a backward pass reaches; the grads that are kept stay."""
+    nodes = topological_order(tensor.node)
+    before = {node: node.grad for node in nodes}
     try:
-        for node in order:                  # as the backward pass itself goes: nodes that nothing flows to are passed over
-            if node.op is None:
-                if node in sums:
-                    told[node] = numbers_of(sums.pop(node))
-            elif node in sums or node is tensor.node:
-                sums.pop(node, None)
-                step = next(steps)
-                told[node] = numbers_of(step.dout)
-                for parent, grad in zip(node.parents, step.dinputs):
-                    if parent is not None and grad is not None:
-                        sums[parent] = sums[parent] + grad if parent in sums else grad
-        for _ in steps:                     # to the end, where the last leaves get theirs
-            pass
+        for node in nodes:
+            node.grad = None
+        told = {step.node: numbers_of(step.dout) for step in backward_steps(tensor, seed)}
+        told.update({node: numbers_of(node.grad) for node in nodes if node.op is None and node.grad is not None})
     finally:
         for node, grad in before.items():
             node.grad = grad

@@ -448,11 +448,15 @@ def test_without_flask(monkeypatch, capsys):
 
 def test_ctrl_c_ends_it():
     command = [sys.executable, "-u", "-m", "lectures.deepvis", "--net", "lenet_mnist", "--port", "0", "--no-browser"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
-        line = program.stdout.readline()
-        assert "http://127.0.0.1:" in line
-        port = int(line.split("127.0.0.1:")[1].split()[0])
-        with socket.create_connection(("127.0.0.1", port), timeout=5):
-            program.send_signal(signal.SIGINT)
-            _, error = program.communicate(timeout=20)
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)) as program:     # a job's may be ignored
+        try:
+            line = program.stdout.readline()
+            assert "http://127.0.0.1:" in line
+            port = int(line.split("127.0.0.1:")[1].split()[0])
+            with socket.create_connection(("127.0.0.1", port), timeout=5):
+                program.send_signal(signal.SIGINT)
+                _, error = program.communicate(timeout=60)
+        finally:
+            program.kill()
     assert program.returncode == 0 and error.splitlines()[-1] == "stopped" and "Traceback" not in error

@@ -114,7 +114,7 @@ class Liar:
     def __array__(self, *given, **more): os._exit(0)
 return Liar(), Liar()""",
     "looks for the reference everywhere": """
-for top in ('/', '/work', '/root', '/home', '/srv', '/opt', '/tmp', '/autograder'):
+for top in ('/', '/root', '/home', '/srv', '/opt', '/tmp', '/autograder'):
     for folder, _, files in os.walk(top):
         if folder.startswith(('/proc', '/sys', '/dev', os.getcwd())): continue
         for name in files:
@@ -204,7 +204,7 @@ def nothing_is_left():
         except OSError:
             return None
     for _ in range(30):
-        if os.geteuid() != 0 or not any(owner(pid) == sandbox.USER for pid in filter(str.isdigit, os.listdir("/proc"))):
+        if os.geteuid() != 0 or not any(owner(pid) == sandbox.user() for pid in filter(str.isdigit, os.listdir("/proc"))):
             return True
         time.sleep(0.1)
     return False
@@ -269,6 +269,20 @@ def test_zip_files(skeleton, tmp_path):
     data[40:44] = b"\xff\xff\xff\xff"
     (tmp_path / "broken.zip").write_bytes(data)
     assert RELU not in grading.handed_in(tmp_path / "broken.zip", "hw1")[0]
+    for place in range(len(data) - 60, len(data) - 20, 4):                  # the table of contents
+        damaged = bytearray((tmp_path / "good.zip").read_bytes())
+        damaged[place:place + 4] = b"\xff\xff\xff\xff"
+        (tmp_path / "damaged.zip").write_bytes(damaged)
+        try:
+            grading.handed_in(tmp_path / "damaged.zip", "hw1")
+        except HomeworkError as error:
+            assert "damaged.zip" in str(error)
+    with zipfile.ZipFile(tmp_path / "lzma.zip", "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr(RELU, b"x" * 1000)
+    data = bytearray((tmp_path / "lzma.zip").read_bytes())
+    data[60:70] = b"\xff" * 10
+    (tmp_path / "lzma.zip").write_bytes(data)
+    assert grading.handed_in(tmp_path / "lzma.zip", "hw1")[0] == {}
     (tmp_path / "none.zip").write_text("no zip")
     for wrong in ("none.zip", "nowhere"):
         with pytest.raises(HomeworkError, match="neither a folder nor a .zip"):
@@ -299,9 +313,9 @@ def test_what_students_get(skeleton):
         assert "NotImplementedError(\"hw1." in text and "SOLUTION" not in text
     everything = {p.relative_to(skeleton).as_posix(): p.read_text(encoding="utf-8") for p in skeleton.rglob("*.py")}
     assert "homework/cases.py" not in everything and not any("BEGIN SOLUTION" in text for text in everything.values())
-    for path in ("tests/test_tasks.py", "tests/conftest.py", "minicnn/ops/linear.py", "minicnn/embed/tsne.py"):
-        reference = (ROOT / path).read_text(encoding="utf-8")
-        assert everything[path] == "".join(line for line in reference.splitlines(keepends=True) if "SOLUTION" not in line)
+    for path in ("tests/test_tasks.py", "tests/conftest.py", "minicnn/ops/linear.py"):
+        assert everything[path] == (ROOT / path).read_text(encoding="utf-8")
+    assert "hw3.3 comes in a later assignment" in everything["minicnn/embed/tsne.py"]
     for line in ("np.sum(window * w[f])", "dweight[f] +=", "best, best_at = value", "return order[::-1]"):
         assert not any(line in text for text in everything.values()), line
     readme = (skeleton / "README.md").read_text(encoding="utf-8")

@@ -1,7 +1,11 @@
 """The assignments: made from the reference, and proved: the reference gets all points, the skeleton none, wrong solutions lose
 points on the right task, a right solution written in another way gets all."""
 import ast
+import io
 import json
+import keyword
+import textwrap
+import tokenize
 
 import pytest
 
@@ -12,6 +16,7 @@ from homework_wrong import WRONG
 from tools.homework import grade as grading
 from tools.homework.__main__ import main
 from tools.homework.make import ROOT, files_of, make
+from tools.homework.markers import regions, stripped
 
 SOLUTIONS = {path: (ROOT / path).read_text(encoding="utf-8") for name in ASSIGNMENTS for path in files_of(name)}
 
@@ -95,16 +100,52 @@ def test_a_right_solution_written_in_another_way_gets_all_points(name, tmp_path,
             indent = lines[first][:len(lines[first]) - len(lines[first].lstrip())]
             body = "".join(indent + line if line.strip() else line for line in source.strip().splitlines(keepends=True))
             files[path] = "".join(lines[:first]) + body + "\n" + "".join(lines[last:])
-    assert not any("NotImplementedError" in line for path in files for line in _asked(name, path, files[path]))
+    assert not any("NotImplementedError" in line for text in files.values() for line in _asked(name, text))
     assert points(name, files, tmp_path / "other", expected) == {task.id: 1 for task in tasks_of(name)}
 
 
-def _asked(name, path, text):
+def _asked(name, text):
     """Yield the lines of the functions that are asked for in a file."""
     for function in {f for task in tasks_of(name) for f in task.functions}:
         if any(isinstance(n, ast.FunctionDef) and n.name == function for n in ast.walk(ast.parse(text))):
             first, last = function_of(text, function)
             yield from text.splitlines()[first:last]
+
+
+@pytest.mark.parametrize("name", ASSIGNMENTS)
+def test_a_task_needs_no_more_than_it_builds_on(name, tmp_path, expected):
+    for task in tasks_of(name):
+        missing = [t for t in tasks_of(name) if t.id not in (task.id, *task.builds_on)]
+        files = {path: stripped(SOLUTIONS[path], path, missing) for path in files_of(name)}
+        assert points(name, files, tmp_path / task.id, expected)[task.id] == 1, task.id
+
+
+def shingles(source):
+    """Return all runs of 12 tokens of a piece of code, without comments, all names alike."""
+    found = []
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(source).readline):
+            if token.type in (tokenize.NAME, tokenize.OP, tokenize.NUMBER):
+                plain = token.type != tokenize.NAME or keyword.iskeyword(token.string)
+                found.append(token.string if plain else "name")
+    except (tokenize.TokenError, IndentationError):         # a piece may end in the middle of an indentation
+        pass
+    return {tuple(found[k:k + 12]) for k in range(len(found) - 11)}
+
+
+@pytest.mark.parametrize("name", ASSIGNMENTS)
+def test_no_answer_stands_elsewhere_in_a_students_folder(name, skeleton):
+    """Whatever its names, no code in the folder reads like one that was cut out of what is asked for."""
+    asked = {(task.id, function) for task in tasks_of(name) for function in task.functions}
+    left = {path.relative_to(skeleton(name)).as_posix(): shingles(path.read_text(encoding="utf-8"))
+            for path in skeleton(name).rglob("*.py")}
+    for path in files_of(name):
+        for region in regions(SOLUTIONS[path], path):
+            answer = shingles(textwrap.dedent("\n".join(SOLUTIONS[path].splitlines()[region.first:region.last - 1])))
+            if (region.task, region.function) in asked and len(answer) > 30:
+                for other, there in left.items():
+                    part = len(answer & there) / len(answer)
+                    assert part < 0.6, f"{part:.0%} of the answer {region.task}, {region.function}, stands in {other}"
 
 
 @pytest.mark.parametrize("name", ASSIGNMENTS)

@@ -66,14 +66,14 @@ class Engine:
 
     def __init__(self, net):
         self.net = network("deepvis", net)
-        self._kept, self._count, self._fields = OrderedDict(), 0, {}
+        self._kept, self._count, self._fields, self._newest = OrderedDict(), 0, {}, None
 
     # --- pictures ---------------------------------------------------------------------------------------------------
     def record(self, image):
         """Send a picture (all that net.preprocess takes) through the network; return the Recorded, which is remembered."""
         x = self.net.preprocess(image)
         recorded = Recorded(self._count + 1, self.net.deprocess(x), x, self.net.activations(x))
-        self._kept[recorded.number], self._count = recorded, recorded.number
+        self._kept[recorded.number], self._count, self._newest = recorded, recorded.number, recorded
         while len(self._kept) > KEPT:
             self._kept.popitem(last=False)
         return recorded
@@ -86,7 +86,7 @@ class Engine:
 
     def known_unit(self, layer, unit):
         """Return `unit` if the layer has it. Raises SettingError, UnknownNameError."""
-        return _found(self.view(next(reversed(self._kept.values())), layer), unit, (0, 0))[0]
+        return _found(self.view(self._newest, layer), unit, (0, 0))[0]
 
     def classes(self, recorded, top=5):
         """Return the `top` most probable classes, a list of (probability, index, name); empty for a network without scores."""

@@ -2,7 +2,7 @@
 import numpy as np
 
 from minicnn.fool.adversarial import distortion, fgsm
-from minicnn.fool.linear import LogisticRegression, pushed
+from minicnn.fool.linear import LogisticRegression
 from minicnn.fool.pixels import loss_gradient, pixels_of, probabilities
 
 from ..stepping import state
@@ -37,6 +37,6 @@ def _linear(rng):
         model, q = LogisticRegression(w, 0.0), 0.5 + w[None] / n
         worst = model.worst(q, y, 0.05)
         yield state(f"a linear model of {n} pixels, each changed by 0.05 against its weight: epsilon ||w||_1 = {0.05 * n:g}",
-                    pushed,
-                    "s' - s = epsilon ||w||_1", {"w": w.reshape(-1, min(n, 16)), "score of p": model.scores(q),
-                                                 "score of p'": model.scores(worst)}, line="np.sign(w)")
+                    LogisticRegression.worst, "p - epsilon y sign(w)",
+                    {"w": w.reshape(-1, min(n, 16)), "score of p": model.scores(q), "score of p'": model.scores(worst),
+                     "s' - s": model.scores(worst) - model.scores(q)}, line="np.sign(self.w)")

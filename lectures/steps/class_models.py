@@ -1,16 +1,16 @@
 """A class model: from zeros uphill, and how the picture is kept tidy after each step."""
-import numpy as np
-
 from minicnn.loop import take
 from minicnn.visualize.class_model import Settings, class_model_steps, simonyan, tidied
 
 from ..stepping import Marked, state
 from ..tiny import tiny_net
 
-TIDY = {"x <- x + lr g": Settings(lr=20.0), "or with x <- (1 - decay) x, decay = 0.2": Settings(lr=20.0, decay=0.2),
-        "or with a blur, sigma = 0.5": Settings(lr=20.0, blur=0.5, blur_every=1),
-        "or: pixels of a norm below the median -> 0": Settings(lr=20.0, small_norm=50),
-        "or: pixels that contribute less than the median -> 0": Settings(lr=20.0, small_contribution=50)}
+# what: settings, and the line that does it
+TIDY = {"x <- x + lr g": (Settings(lr=20.0), "(1 - settings.decay)"),
+        "or with x <- (1 - decay) x, decay = 0.2": (Settings(lr=20.0, decay=0.2), "(1 - settings.decay)"),
+        "or with a blur, sigma = 0.5": (Settings(lr=20.0, blur=0.5, blur_every=1), "gaussian_blur"),
+        "or: pixels of a norm below the median -> 0": (Settings(lr=20.0, small_norm=50), "norm >="),
+        "or: pixels that contribute less than the median -> 0": (Settings(lr=20.0, small_contribution=50), "contribution >=")}
 
 
 def steps(rng):
@@ -31,8 +31,7 @@ def steps(rng):
     x = rng.integers(-50, 51, (1, 1, 6, 6)).astype(float)
     yield state("how a picture is kept tidy: some picture and some gradient", tidied, "x <- x + lr g",
                 {"x": x[0, 0], "g": gradient[0, 0]})
-    for what, tidy in TIDY.items():
+    untidy = x + 20.0 * gradient
+    for what, (tidy, line) in TIDY.items():
         after = tidied(x, gradient, tidy, 0)
-        yield state(what, tidied, "x <- x + lr g", {"x": Marked(after[0, 0], np.abs(after[0, 0]) < 1e-9)},
-                    line={0: "(1 - settings.decay)", 2: "gaussian_blur", 3: "norm >=", 4: "contribution >="}
-                    .get(list(TIDY).index(what), "(1 - settings.decay)"))
+        yield state(what, tidied, "x <- x + lr g", {"x": Marked(after[0, 0], ((after == 0) & (untidy != 0))[0, 0])}, line=line)

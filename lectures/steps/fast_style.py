@@ -24,9 +24,9 @@ def steps(rng):
     y = normalize_forward_ref(x, mean, var, EPS, w, b)
     yield state("then a scale and a shift that are learnt, one of each for a channel", normalize_forward_ref,
                 "Scale and shift are per channel", {"w": w, "b": b, "y": y.reshape(2, 3, 3)}, line="weight[c] *")
-    faded = 3 + planes / 10
+    faded = 10 + planes / 10
     again = normalize_forward_ref(faded.reshape(x.shape), *normalize_statistics_ref(faded.reshape(x.shape)), EPS, w, b)
-    yield state("a tenth of the contrast, and brighter: y is the same, up to eps, so a style need not know about it",
+    yield state("a tenth of the contrast, and brighter by 10: y is the same, up to eps, so a style need not know about it",
                 normalize_forward_ref, "xhat = (x - mu_s) / sigma_s", {"faded x": faded, "y": again.reshape(2, 3, 3)})
     dy = np.zeros_like(x)
     dy[0, 0, 0, 4] = 1

@@ -21,7 +21,7 @@ def steps(rng):
         lr = min(0.3, 1 - P, P) / max(float((slope.astype(float) ** 2).sum()), 1e-30)
         moved = {} if before is None else {"what was added": (p - before)[0, 0]}
         yield state(f"step {found.step}: P = {P:.4f}" + (", and it wins" if found.wins[0] else ""), fooling_steps,
-                    "lr = min(early, late (1 - P_c), P_c)" if found.step == 0 else "m <- momentum m + lr dP_c/dp",
+                    "Start: the mean colour" if found.step == 0 else "m <- momentum m + lr dP_c/dp",
                     {**moved, "p": p[0, 0], "dP/dp": slope[0, 0], "lr": lr},
                     line="moving = momentum * moving" if found.step else "noise = ")
         before = p

@@ -7,6 +7,7 @@ from minicnn.embed.affinities import conditional_ref, next_beta, perplexity_of, 
 from ..stepping import Marked, state
 
 PERPLEXITY = 2.0
+NEAR = 1e-3
 
 
 def steps(rng):
@@ -19,10 +20,12 @@ def steps(rng):
     for beta, low, high, p in bisection(distances, 0, PERPLEXITY):
         sigmas[0] = (2 * beta) ** -0.5
         perplexity = perplexity_of(p[None])[0]
+        found, narrower = abs(perplexity - PERPLEXITY) < NEAR, perplexity > PERPLEXITY
         yield state(f"point 0: {perplexity:.4f} neighbours, {PERPLEXITY:g} are wanted: "
-                    + ("narrower" if perplexity > PERPLEXITY else "wider"), next_beta, "H > goal: low <- beta",
+                    + ("found" if found else "narrower" if narrower else "wider"), next_beta,
+                    "H > goal: low <- beta" if narrower else "else:     high <- beta",
                     {"beta": beta, "between": np.array([low, high]), "sigma": sigmas[0], "p_{j|0}": p,
-                     "exp(H)": perplexity}, line="excess > 0")
+                     "exp(H)": perplexity}, line="excess > 0" if narrower else "return (low + beta) / 2")
     for i in range(5):
         *_, (beta, _, _, _) = bisection(distances, i, PERPLEXITY)
         sigmas[i] = (2 * beta) ** -0.5
@@ -36,12 +39,12 @@ def steps(rng):
 
 
 def bisection(distances, i, perplexity):
-    """Yield (beta, low, high, p_{j|i} (N,)) of point i until its perplexity is within 0.001 of the one that is wanted."""
+    """Yield (beta, low, high, p_{j|i} (N,)) of point i until its perplexity is NEAR the one that is wanted."""
     beta, low, high = 1.0, 0.0, np.inf
     while True:
         p = conditional_ref(distances, np.full(len(distances), (2 * beta) ** -0.5))[i]
         yield beta, low, high, p
         reached = perplexity_of(p[None])[0]
-        if abs(reached - perplexity) < 1e-3:
+        if abs(reached - perplexity) < NEAR:
             return
         beta, low, high = next_beta.py_func(np.log(reached) - np.log(perplexity), beta, low, high)

@@ -20,7 +20,6 @@ def steps(rng):
     yield state("2. the gradient at the scores: all zero but for a 1 at the class", class_seed,
                 "Return the seed of a class's score",
                 {"seed": with_classes(net, seed)}, line="unit_seed(activation")
-    back = {"scores": seed}
     for name in ("pool", "relu", "conv"):
         acts[name].retain_grad()
     acts["scores"].backward(seed)

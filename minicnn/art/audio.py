@@ -232,7 +232,9 @@ def audio_style_steps(net, content, style, *, content_weight=0.02, style_weight=
     def function(x):
         p = Tensor(np.asarray(x, net.dtype), requires_grad=True)
         F = net(p)
+        ### BEGIN SOLUTION hw4.5
         content, style = ((F - P) ** 2).sum() * weights[0], ((ops.gram_matrix(F, normalize=True) - A) ** 2).sum() * weights[1]
+        ### END SOLUTION hw4.5
         loss = content + style
         loss.backward(retain_graph=False)
         parts[:] = (part.item() / max(weight, 1e-30) for part, weight in zip((content, style), (content_weight, style_weight)))

@@ -75,6 +75,7 @@ def _repulsion(embedding, theta):
 
 def transform_divergence(P, Y, embedding):
     """Return sum_i KL(P_i || Q_i) of new points Y (M, n_components) on a map; P sparse (M, N), rows that add up to 1."""
+    ### BEGIN SOLUTION hw3.3
     total = 0.0
     for i in range(len(Y)):
         w = 1 / (1 + ((Y[i] - embedding) ** 2).sum(axis=1))
@@ -82,3 +83,4 @@ def transform_divergence(P, Y, embedding):
         p = np.maximum(P.data[row], np.finfo(float).tiny)
         total += np.sum(p * np.log(p / (w[P.indices[row]] / w.sum())))
     return float(total)
+    ### END SOLUTION hw3.3

@@ -13,7 +13,7 @@ from minicnn.errors import HomeworkError, unknown_name
 from .markers import regions, stripped
 
 ROOT = Path(__file__).parent.parent.parent
-SETTINGS = "[tool:pytest]\ntestpaths = tests\nmarkers =\n    slow: takes minutes\n    cuda: needs a GPU\n"
+SETTINGS = "[tool:pytest]\ntestpaths = tests\npythonpath = .\nmarkers =\n    slow: takes minutes\n    cuda: needs a GPU\n"
 ASKING = ("homework/__init__.py", "homework/tasks.py", "homework/networks.py", "homework/answer.py")
 UNCHANGED = ("tests/conftest.py", "tests/test_tasks.py", "LICENSE")
 
@@ -49,17 +49,19 @@ def check_markers():
 @lru_cache(maxsize=None)
 def files_of(name):
     """Return the paths of the files in which the answers to an assignment stand: what a student hands in."""
-    tasks = tasks_of(name)
-    asked = {task.id: task for task in tasks}
-    return [path for path in sources() for inside in [regions((ROOT / path).read_text(encoding="utf-8"), path)]
-            if any(r.task in asked and r.function in asked[r.task].functions for r in inside)]
+    asked, found = {(task.id, function) for task in tasks_of(name) for function in task.functions}, []
+    for path in sources():
+        inside = regions((ROOT / path).read_text(encoding="utf-8"), path)
+        if any((region.task, region.function) in asked for region in inside):
+            found.append(path)
+    return found
 
 
 @lru_cache(maxsize=None)
 def engine(name):
-    """Return path -> text of minicnn without the solutions of an assignment."""
-    tasks = tasks_of(checked_name(name))
-    return {path: stripped((ROOT / path).read_text(encoding="utf-8"), path, tasks) for path in sources()}
+    """Return path -> text of minicnn without the solutions of an assignment, and of those that come after it."""
+    later = [task for other in ASSIGNMENTS[ASSIGNMENTS.index(checked_name(name)) + 1:] for task in tasks_of(other)]
+    return {path: stripped((ROOT / path).read_text(encoding="utf-8"), path, tasks_of(name), later) for path in sources()}
 
 
 def write_engine(name, folder):
@@ -88,7 +90,7 @@ def make(name, folder, notebook=False):
     for inside in ("lectures/images", "lectures/data"):
         shutil.copytree(ROOT / inside, folder / inside)
     (folder / "setup.cfg").write_text(SETTINGS)
-    (folder / "requirements.txt").write_text("\n".join([*_libraries(), "pytest"]) + "\n")
+    (folder / "requirements.txt").write_text("\n".join([*_libraries(), "pytest>=7"]) + "\n")
     (folder / "README.md").write_text(readme(name), encoding="utf-8")
     if notebook:
         (folder / f"{name}.ipynb").write_text(json.dumps(notebook_of(name), indent=1), encoding="utf-8")

@@ -57,17 +57,18 @@ def _functions(text):
                    if isinstance(node, ast.FunctionDef)), key=lambda function: function[1])
 
 
-def stripped(text, path, tasks):
-    """Return the text without the solutions of `tasks`, and without all other markers."""
+def stripped(text, path, tasks, later=()):
+    """Return the text without the solutions of `tasks` and of `later` ones, and without all other markers."""
     lines, found = text.splitlines(), {region.first: region for region in regions(text, path)}
-    known, kept, number = {task.id: task for task in tasks}, [], 1
+    stubs, kept, number = {**{task.id: _stub for task in tasks}, **{task.id: _later for task in later}}, [], 1
+    known = {task.id: task for task in [*tasks, *later]}
     while number <= len(lines):
         region = found.get(number)
         if region is None:
             kept.append(lines[number - 1])
         else:
             body = lines[region.first:region.last - 1]
-            kept += [region.indent + _stub(region, known[region.task], body)] if region.task in known else body
+            kept += [region.indent + stubs[region.task](region, known[region.task], body)] if region.task in known else body
             number = region.last
         number += 1
     return "\n".join(kept) + "\n"
@@ -78,5 +79,8 @@ def _stub(region, task, body):
     if region.function in task.functions:
         count = sum(bool(line.strip()) and not line.strip().startswith("#") for line in body)
         return f'raise NotImplementedError("{task.id}: {task.title}, about {count} line{"s" * (count != 1)}")'
-    asked = " and ".join(task.functions)
-    return f'raise NotImplementedError("{task.id}: gone, since it gives the answer; the task asks for {asked}")'
+    return f'raise NotImplementedError("{task.id}: gone, it gives the answer to {" and ".join(task.functions)}")'
+
+
+def _later(region, task, body):
+    return f'raise NotImplementedError("{task.id} comes in a later assignment")'

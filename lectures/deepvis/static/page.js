@@ -325,7 +325,8 @@ const label = (button, key, text) => $(button).replaceChildren(element("kbd", ke
 
 const actions = {
   ArrowLeft: () => setUnit(state.unit - 1), ArrowRight: () => setUnit(state.unit + 1),
-  ArrowUp: () => setUnit(state.unit - shown.grid.columns), ArrowDown: () => setUnit(state.unit + shown.grid.columns),
+  ArrowUp: () => setUnit(state.unit - (shown.grid?.columns ?? 1)),
+  ArrowDown: () => setUnit(state.unit + (shown.grid?.columns ?? 1)),
   Home: () => setUnit(0), End: () => setUnit(layerOf(state.layer).shape[0] - 1),
   "[": () => stepLayer(-1), PageUp: () => stepLayer(-1), "]": () => stepLayer(1), PageDown: () => stepLayer(1),
   s: () => setLayer(state.layer),
