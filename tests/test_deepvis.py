@@ -449,7 +449,7 @@ def test_without_flask(monkeypatch, capsys):
 def test_ctrl_c_ends_it():
     command = [sys.executable, "-u", "-m", "lectures.deepvis", "--net", "lenet_mnist", "--port", "0", "--no-browser"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                          preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)) as program:     # a job's may be ignored
+                          preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)) as program:
         try:
             line = program.stdout.readline()
             assert "http://127.0.0.1:" in line
