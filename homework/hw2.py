@@ -44,10 +44,9 @@ def deconvolved(network, seed, x, layer, unit):
     net = NETWORKS[network](seed)
     picture, pooled, stamps = (np.sin(np.arange(np.prod(shape))).reshape(shape) for shape in ((1, 2, 7, 6), (1, 2, 3, 3),
                                                                                               (1, 6, 2, 2)))
-    parts = {} if network != "small" else {
-        "unpooled": _unpooled(pooled, picture, {"kernel_size": 3, "stride": 2, "ceil_mode": True}),
-        "transposed": _transposed(net.layers["conv2"][0], stamps, (4, 4))}
-    return {"signal": deconvnet(net, x, layer, made), **parts}
+    return {"signal": deconvnet(net, x, layer, made),
+            "unpooled": _unpooled(pooled, picture, {"kernel_size": 3, "stride": 2, "ceil_mode": True}),
+            "transposed": _transposed(small_network(seed).layers["conv2"][0], stamps, (4, 4))}
 
 
 def one_step(x, gradient, settings, step):

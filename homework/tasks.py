@@ -148,6 +148,8 @@ def _different(name, right, found, tolerance, tell):
     places = np.argwhere(wrong)[:3]
     first = "; ".join(f"{name}{at.tolist() if len(at) else ''} is {_shown(found[tuple(at)])}"
                       + (f", expected {_shown(right[tuple(at)])}" if tell else "") for at in places)
+    if right.dtype.kind == "f" and found.dtype == np.float32 != right.dtype:
+        first += " (float32 here, float64 expected)"
     return f"{int(wrong.sum())} of {right.size} numbers of {name} {right.shape} differ, the first: {first}"
 
 

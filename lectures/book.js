@@ -21,7 +21,7 @@ if (keeper.get()) document.documentElement.dataset.theme = keeper.get();
 addEventListener("keydown", event => {
   // in a player the arrows are the player's
   if (event.ctrlKey || event.altKey || event.metaKey || event.shiftKey || event.target.closest?.("audio")) return;
-  const action = { ArrowLeft: "prev", ArrowRight: "next", c: "contents", Home: "contents" }[event.key];
+  const action = { ArrowLeft: "prev", ArrowRight: "next", c: "contents" }[event.key];
   if (!action) return;
   event.preventDefault();
   follow(action);

@@ -120,7 +120,8 @@ def _remembered(folder):
             if name in lecture_names() and all((folder / picture).is_file() for picture in left["pictures"]):
                 section = section_of(name)
                 section.pictures, section.seconds, section.error = left["pictures"], left["seconds"], left["error"]
-                section.full, section.checks = left["full"], [Check(*row) for row in left["checks"]]
+                section.full = left["full"]
+                section.checks = [Check(str(what), *map(float, numbers)) for what, *numbers in left["checks"]]
                 sections[name] = section
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return {}

@@ -38,11 +38,10 @@ def test_the_arrow_key_walks_through_all_pages(folder):
         page.keyboard.press("ArrowRight")               # the last page is the end
         page.keyboard.press("ArrowLeft")
         page.wait_for_url(f"**/{lecture_names()[-2]}.html")
-        for key in ("c", "Home"):
-            page.keyboard.press(key)
-            page.wait_for_url("**/index.html")
-            page.keyboard.press("ArrowRight")
-            page.wait_for_url(f"**/{lecture_names()[0]}.html")
+        page.keyboard.press("c")
+        page.wait_for_url("**/index.html")
+        page.keyboard.press("ArrowRight")
+        page.wait_for_url(f"**/{lecture_names()[0]}.html")
         page.keyboard.press("ArrowLeft")                # before the first page come the contents
         page.wait_for_url("**/index.html")
         assert problems == []

@@ -160,6 +160,30 @@ for limit in (resource.RLIMIT_AS, resource.RLIMIT_NPROC, resource.RLIMIT_FSIZE, 
     try: resource.setrlimit(limit, (resource.RLIM_INFINITY,) * 2)
     except (OSError, ValueError): continue
     return np.where(x < 0, 0, x), x > 0                 # it worked: would get the points""",
+    "makes a world of its own": """
+import ctypes
+libc = ctypes.CDLL(None)
+for call in (lambda: libc.unshare(0x10020000), lambda: libc.syscall(56, 0x10000011, 0, 0, 0, 0)):
+    if call() == 0: return np.where(x < 0, 0, x), x > 0         # it worked: would get the points""",
+    "opens a socket": """
+import socket
+for kind in (socket.AF_INET, socket.AF_UNIX):
+    try: socket.socket(kind)
+    except OSError: continue
+    return np.where(x < 0, 0, x), x > 0                         # it worked: would get the points""",
+    "fills the memory with names": """
+for folder in ('/tmp', '/dev/shm', '/var/tmp'):
+    for make in (lambda k: os.symlink('x' * 4000, f'{folder}/{k}'), lambda k: os.mkdir(f'{folder}/{k}d')):
+        try:
+            for k in range(1000): make(k)
+        except OSError: pass
+if len([name for name in os.listdir('/dev/shm') + os.listdir('/tmp') if name.rstrip('d').isdigit()]) > 1000:
+    return np.where(x < 0, 0, x), x > 0                         # it worked: would get the points""",
+    "a flood of lines": """
+while True:
+    for k in range(64):
+        try: os.write(k, b'0\\n' * 32768)
+        except OSError: pass""",
     "leaves a process behind": """
 if os.fork() == 0:
     os.setsid()
@@ -312,7 +336,8 @@ def test_what_students_get(skeleton):
         text = (skeleton / path).read_text(encoding="utf-8")
         assert "NotImplementedError(\"hw1." in text and "SOLUTION" not in text
     everything = {p.relative_to(skeleton).as_posix(): p.read_text(encoding="utf-8") for p in skeleton.rglob("*.py")}
-    assert "homework/cases.py" not in everything and not any("BEGIN SOLUTION" in text for text in everything.values())
+    assert "homework/cases.py" not in everything
+    assert not any(markers.MARKER.match(line) for text in everything.values() for line in text.splitlines())
     for path in ("tests/test_tasks.py", "tests/conftest.py", "minicnn/ops/linear.py"):
         assert everything[path] == (ROOT / path).read_text(encoding="utf-8")
     assert "hw3.3 comes in a later assignment" in everything["minicnn/embed/tsne.py"]

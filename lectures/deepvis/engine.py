@@ -21,7 +21,7 @@ from minicnn.visualize.checks import network
 
 from .drawing import MODES, signal_picture, sprite
 
-KEPT = 3                # pictures that went through the network and are remembered, the newest
+KEPT = 6                # pictures that went through the network and are remembered, the newest
 
 
 @dataclass(frozen=True)

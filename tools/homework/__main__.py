@@ -1,11 +1,12 @@
 """python -m tools.homework {list,make,grade}: assignments made from the reference, and graded."""
 import argparse
+import os
 import sys
 from importlib import import_module
 from pathlib import Path
 
 from homework.tasks import ASSIGNMENTS, tasks_of
-from minicnn.errors import MinicnnError
+from minicnn.errors import HomeworkError, MinicnnError
 
 from .grade import grade, write_results
 from .make import make
@@ -37,6 +38,12 @@ def list_assignments():
             print(f"    {task.id}  {task.title} ({task.points} points): {', '.join(task.functions)} in {task.file}")
 
 
+def check_file(path):
+    """Raise HomeworkError if no file of this name can be written."""
+    if not path or Path(path).is_dir() or not os.access(Path(path).absolute().parent, os.W_OK):
+        raise HomeworkError(f"--json: {path!r} cannot be written; give a file in a folder that is there")
+
+
 def print_results(results):
     """Print points and messages."""
     for test in results["tests"]:
@@ -55,10 +62,12 @@ def main(arguments=None):
             files = make(options.name, options.out, options.notebook)
             print(f"{options.out}: {options.name}, {len(tasks_of(options.name))} tasks; students hand in {', '.join(files)}")
         else:
+            if options.json is not None:
+                check_file(options.json)
             results = grade(options.submission, options.task, seed=options.seed, seconds=options.seconds)
-            print_results(results)
-            if options.json:
+            if options.json is not None:
                 write_results(results, Path(options.json))
+            print_results(results)
     except (MinicnnError, OSError) as error:
         print(f"homework: {error}", file=sys.stderr)
         return 2

@@ -53,12 +53,14 @@ def handed_in(submission, name):
     """Return (path -> text of the files with answers, the paths that are missing). Raises HomeworkError if there is nothing."""
     paths, submission = files_of(name), Path(submission)
     if submission.is_dir():
-        found = {path: _from_folder(submission, path) for path in paths}
+        inner = [folder for folder in sorted(submission.iterdir()) if (folder / "minicnn").is_dir() and not folder.is_symlink()]
+        folder = submission if (submission / "minicnn").is_dir() or len(inner) != 1 else inner[0]
+        found = {path: _from_folder(folder, path) for path in paths}
     elif submission.is_file() and zipfile.is_zipfile(submission):
         try:
             with zipfile.ZipFile(submission) as archive:
                 found = {path: _from_zip(archive, path) for path in paths}
-        except (OSError, ValueError, zipfile.BadZipFile) as error:
+        except Exception as error:              # of a damaged file nearly anything
             raise HomeworkError(f"{str(submission)!r} is no .zip that can be read ({error}); ask for it once more") from None
     else:
         raise HomeworkError(f"{str(submission)!r} is neither a folder nor a .zip; give a student's folder, or what was handed in")
@@ -83,7 +85,7 @@ def _from_folder(folder, path):
 
 def _from_zip(archive, path):
     """Return a file's text, None if there is none; it may stand in a folder of the archive."""
-    names = [name for name in archive.namelist() if name == path or name.endswith("/" + path)]
+    names = [name for name in archive.namelist() if ("/" + name.replace("\\", "/")).endswith("/" + path)]
     if not names:
         return None
     try:
@@ -100,16 +102,16 @@ def lay_out(name, files, folder):
     for path, text in files.items():
         (folder / path).write_text(text, encoding="utf-8")
     for place in [folder, *folder.rglob("*")]:
-        place.chmod(0o700 if place.is_dir() else 0o400)
-        if os.geteuid() == 0:
-            os.chown(place, sandbox.user(), sandbox.user())
+        place.chmod(0o750 if place.is_dir() else 0o440)
+        if os.geteuid() == 0:                   # and for root's group: it begins as root, without root's powers
+            os.chown(place, sandbox.user(), 0)
 
 
 def answers(folder, cases, seconds, trusted=False):
     """Return (a dict name -> array, or a sentence why there is none, for each case; why the process ended too early, or "")."""
     text = "".join(f"{place} {line_of(case)}\n" for place, case in enumerate(cases))
     outcome, found = sandbox.run(folder, text, seconds, trusted), {}
-    for line in outcome.output.splitlines():
+    for line in outcome.output.split(b"\n", 2 * len(cases))[:2 * len(cases)]:         # a flood of lines takes no time
         place, answer = _read(line)
         if place in range(len(cases)):
             found[place] = answer
@@ -121,7 +123,7 @@ def _read(line):
     try:
         said = json.loads(line)
         if "error" in said:
-            return said["case"], "".join(c if c.isprintable() or c == "\n" else "?" for c in str(said["error"])[:600])
+            return said["case"], "".join(c if c.isprintable() else " " for c in str(said["error"])[:600])
         return said["case"], {str(name): numbers(name, value) for name, value in unpacked(said["found"]).items()}
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None, None

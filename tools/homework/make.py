@@ -90,7 +90,8 @@ def make(name, folder, notebook=False):
     for inside in ("lectures/images", "lectures/data"):
         shutil.copytree(ROOT / inside, folder / inside)
     (folder / "setup.cfg").write_text(SETTINGS)
-    (folder / "requirements.txt").write_text("\n".join([*_libraries(), "pytest>=7"]) + "\n")
+    libraries = [*_libraries(), "pytest>=7", *(["notebook"] if notebook else [])]
+    (folder / "requirements.txt").write_text("\n".join(libraries) + "\n")
     (folder / "README.md").write_text(readme(name), encoding="utf-8")
     if notebook:
         (folder / f"{name}.ipynb").write_text(json.dumps(notebook_of(name), indent=1), encoding="utf-8")

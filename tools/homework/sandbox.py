@@ -4,9 +4,10 @@ Two ways, the first of which works is taken:
     bubblewrap      a world of its own: the system's and Python's files, read-only, and the submission's; no other file, no other
                     process, no network. For root and, where the system lets them, for everybody.
     another user    for root where namespaces are not to be had, as in most containers: a user that owns nothing and has no other
-                    process. It has the network, and reads what everybody can; that the solutions are not among this is checked.
-In both: hardly a process or thread more, no byte in any file, no core dump, limits on memory and time, no way back to other
-rights (answer.py); and when it ends, or its time does, so does everything that it started.
+                    process. It reads what everybody can; that the solutions are not among this is checked.
+In both: hardly a process or thread more, no byte in any file, no core dump, limits on memory and time, no socket (where the
+processor is x86_64 or aarch64), no way back to other rights (answer.py); and when it ends, or its time does, so does everything
+that it started.
 """
 import os
 import selectors
@@ -27,7 +28,7 @@ from minicnn.errors import HomeworkError
 from .make import ROOT
 
 FREE = range(60706, 61184)      # numbers of users between those that systemd hands out
-MOST_OUTPUT = 2 ** 25
+MOST_OUTPUT = 2 ** 23
 LIMITS = {"MEMORY": 2 ** 31, "PROCESSES": 4, "FILE_SIZE": 0, "FILES": 64}        # L-BFGS takes a thread
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/lib32", "/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime")
 PLAIN = {"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1", "MINICNN_BACKEND": "ref",
@@ -71,6 +72,16 @@ def _end(process, trusted):
     if not trusted and isolation() == "another user":
         for _ in range(3):                      # everything of that user but who says so
             _works([sys.executable, "-c", "import os; os.kill(-1, 9)"], as_user=True)
+        _sweep()
+
+
+def _sweep():
+    """Remove what the user of submissions left in the folders in which everybody may make files."""
+    for folder in filter(os.path.isdir, ("/tmp", "/var/tmp", "/dev/shm")):
+        for entry in os.scandir(folder):
+            with suppress(OSError):
+                if entry.stat(follow_symlinks=False).st_uid == user() and not entry.name.startswith("homework-"):
+                    shutil.rmtree(entry.path) if entry.is_dir(follow_symlinks=False) else os.remove(entry.path)
 
 
 def _drained(pipe, seconds):
@@ -119,6 +130,7 @@ def wrapped(folder):
     command = ["bwrap", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--die-with-parent", "--new-session"]
     root = ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
     command += root if os.geteuid() == 0 else ["--unshare-user"]
+    command += ["--size", str(2 ** 20), "--tmpfs", "/tmp"]
     for path in python_folders():               # the way there, open for the other user
         for parent in list(Path(path).parents)[-2::-1]:
             command += ["--perms", "0755", "--dir", str(parent)]
@@ -129,8 +141,8 @@ def wrapped(folder):
     for path in python_folders():               # those inside of what is hidden
         if any(Path(path).is_relative_to(covered) for covered in hidden()):
             command += ["--ro-bind", path, path]
-    return [*command, "--proc", "/proc", "--dev", "/dev", "--size", str(2 ** 24), "--tmpfs", "/tmp", "--ro-bind", str(folder),
-            "/homework", "--chdir", "/homework"]
+    command += ["--proc", "/proc", "--dev", "/dev", "--ro-bind", str(folder), "/homework", "--chdir", "/homework"]
+    return [*command, "--remount-ro", "/tmp", "--remount-ro", "/dev"]           # names of files take memory as well
 
 
 @lru_cache(maxsize=None)
@@ -162,8 +174,9 @@ def isolation():
     if shutil.which("bwrap") and _works([*wrapped(ROOT), sys.executable, "-c", "import numba"]):
         return "bubblewrap"
     if os.geteuid() != 0:
-        raise HomeworkError("a submission cannot be locked in here: bubblewrap is missing or not allowed; install it "
-                            "(apt install bubblewrap), or grade as root")
+        there = "does not work" if shutil.which("bwrap") else "is missing"
+        raise HomeworkError(f"a submission cannot be locked in here: bubblewrap {there}, and whoever grades is not root; install "
+                            "it (apt install bubblewrap), allow it user namespaces, or grade as root")
     if not _works([sys.executable, "-c", "import numba"], as_user=True):
         raise HomeworkError(f"{sys.executable} may not be run by another user, as which submissions have to run; install "
                             "bubblewrap, or use a Python that everybody can read")
