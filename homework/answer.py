@@ -17,14 +17,17 @@ LIMITS = {"SECONDS": resource.RLIMIT_CPU, "MEMORY": resource.RLIMIT_AS, "PROCESS
 
 # System calls that no answer needs and that reach beyond a process: for x86_64 and aarch64 their numbers, EPERM for who calls.
 FORBIDDEN = {"unshare": (272, 97), "setns": (308, 268), "mount": (165, 40), "symlink": (88, 36), "symlinkat": (266, 36),
-             "mknod": (133, 33), "mknodat": (259, 33), "ptrace": (101, 117), "socket": (41, 198), "keyctl": (250, 219),
-             "bpf": (321, 280), "userfaultfd": (323, 282), "io_uring_setup": (425, 425), "add_key": (248, 217)}
+             "mkdir": (83, 34), "mkdirat": (258, 34), "mknod": (133, 33), "mknodat": (259, 33), "ptrace": (101, 117),
+             "socket": (41, 198), "keyctl": (250, 219), "bpf": (321, 280), "userfaultfd": (323, 282),
+             "io_uring_setup": (425, 425), "add_key": (248, 217)}
 CLONE, CLONE3, NEW_USER = (56, 220), 435, 0x10000000            # clone is for threads as well
 
 
 def forbid():
-    """Have the kernel refuse the FORBIDDEN calls, and new user namespaces, from now on: a seccomp filter, where there are two
-    machines that it knows. See seccomp(2)."""
+    """Have the kernel refuse the FORBIDDEN calls, and new user namespaces, from now on: a seccomp filter, see seccomp(2).
+
+    It knows the numbers of the calls on two kinds of machines; on others nothing is refused.
+    """
     machine, known = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}.get(os.uname().machine, (None, None))
     if machine is None:
         return
