@@ -55,10 +55,10 @@ class BackwardStep:
     node: Node = None           # where the op was recorded
 
 
-def topological_order(root):
+def topological_order(root, turned=False):
     """Return the nodes that `root` depends on, each after all nodes that use it; iterative, so any depth is fine.
 
-    From the last to the first it is the order in which they most likely ran: inputs as the op has them.
+    turned: an op's first input comes last, so that read backwards it is the order in which they most likely ran.
     """
     ### BEGIN SOLUTION hw1.7
     order, seen, stack = [], set(), [(root, False)]
@@ -69,7 +69,8 @@ def topological_order(root):
         elif node not in seen:
             seen.add(node)
             stack.append((node, True))
-            stack.extend((p, False) for p in reversed(node.parents) if p is not None and p not in seen)
+            parents = reversed(node.parents) if turned else node.parents
+            stack.extend((p, False) for p in parents if p is not None and p not in seen)
     return order[::-1]
     ### END SOLUTION hw1.7
 

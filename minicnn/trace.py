@@ -105,7 +105,7 @@ def tape(tensor, names=None, *, backward=False, seed=None, parameters=None):
     if not isinstance(names or {}, dict) or not all(isinstance(named, Tensor) for named in (names or {}).values()):
         raise SettingError(f"trace.tape: names is {reprlib.repr(names)}, expected a dict name -> Tensor, as net.activations(x) "
                            "gives it")
-    nodes = topological_order(tensor.node)[::-1]
+    nodes = topological_order(tensor.node, turned=True)[::-1]
     gradients = _gradients(tensor, seed) if backward or seed is not None else {
         node: numbers_of(node.grad) for node in nodes if node.grad is not None}
     called, values = {}, {tensor.node: numbers_of(tensor.array)}

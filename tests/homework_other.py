@@ -79,7 +79,7 @@ def max_pool2d_backward_ref(dout, switches, x_size, window):
     return flat.reshape(N, C, *x_size)
 '''],
     "minicnn/tape.py": ['''
-def topological_order(root):
+def topological_order(root, turned=False):
     uses, todo, nodes = {root: 0}, [root], []
     while todo:
         for parent in todo.pop().parents:
