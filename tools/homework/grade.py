@@ -32,11 +32,11 @@ def grade(submission, name, *, seed=1, seconds=60):
     start, tasks = time.monotonic(), tasks_of(checked_name(name))
     seed, seconds = whole_number("grade", "seed", seed, 0), number("grade", "seconds", seconds, above=0)
     files, missing = handed_in(submission, name)
+    sandbox.isolation()
     cases = cases_of(name, seed)
     expected = answers(ROOT, cases, 600, trusted=True)[0]
     if not all(isinstance(right, dict) for right in expected):
         raise HomeworkError(f"the reference itself fails: {[right for right in expected if not isinstance(right, dict)][:3]}")
-    sandbox.isolation()
     results = []
     with tempfile.TemporaryDirectory(prefix="homework-") as folder:
         lay_out(name, files, Path(folder))
