@@ -37,6 +37,7 @@ def saliency(network, seed, x, class_index):
 
 
 def deconvolved(network, seed, x, layer, unit):
+    """Answer with the whole way, and with two of its steps by themselves, on sines."""
     def made(activation):                       # as unit_seed, which is another task's
         values = np.zeros(activation.shape)
         values[(0, *unit)] = activation.data[(0, *unit)]

@@ -8,6 +8,7 @@ A picture is an array (H, W, 3) of uint8, red green blue, row 0 on top. A networ
 
 Which scale, mean, std and order a network was trained with stands in its `Preprocessing`.
 """
+import io
 import math
 import os
 import warnings
@@ -28,7 +29,7 @@ CHANNELS = {"RGB": 3, "BGR": 3, "GRAY": 1}
 
 # --- reading --------------------------------------------------------------------------------------------------------
 def load_image(image, max_pixels=MAX_PIXELS):
-    """Return a path, PIL image or array as a new (H, W, 3) uint8 RGB array.
+    """Return a path, the bytes of a file, a PIL image or an array as a new (H, W, 3) uint8 RGB array.
 
     Files are turned upright as their EXIF orientation says; transparent parts show a white ground; 16-bit grey is
     scaled to 8 bits; of a moving picture the first frame counts. Arrays are (H, W), (H, W, 1), (H, W, 3) or
@@ -38,6 +39,8 @@ def load_image(image, max_pixels=MAX_PIXELS):
     from PIL import Image
     if isinstance(image, (str, os.PathLike)):
         return _read_file(os.fspath(image), max_pixels)
+    if isinstance(image, bytes):
+        return _read(io.BytesIO(image), "the file", max_pixels)
     if isinstance(image, Image.Image):
         return _decode(image, "this PIL image", max_pixels)
     if isinstance(image, np.ndarray):
@@ -48,28 +51,42 @@ def load_image(image, max_pixels=MAX_PIXELS):
 
 
 def _read_file(path, max_pixels):
-    from PIL import Image
     if os.path.isdir(path):
         raise ImageError(f"{path!r} is a folder; give the path of a picture file")
     try:
-        if os.path.getsize(path) == 0:
+        if os.path.getsize(path) == 0:          # a device or a pipe as well, which is not opened
             raise ImageError(f"{path!r} is an empty file; give the path of a picture")
-        with warnings.catch_warnings():         # our own error says what is wrong
-            warnings.simplefilter("ignore")
-            with Image.open(path, formats=FORMATS) as image:
-                return _decode(image, repr(path), max_pixels)
+        with open(path, "rb") as file:
+            return _read(file, repr(path), max_pixels)
     except ImageError:
         raise
     except (FileNotFoundError, NotADirectoryError):
         raise ImageError(f"there is no picture {path!r}; check the path and the working directory") from None
     except PermissionError:
         raise ImageError(f"the picture {path!r} may not be read; check its permissions") from None
+    except (OSError, ValueError) as error:      # a name that no file can have
+        raise ImageError(f"the picture {path!r} cannot be read ({error}); give the path of a picture") from None
+
+
+def _read(file, what, max_pixels):
+    """Return the picture in an open file, called `what` in errors."""
+    from PIL import Image
+    try:
+        if not file.read(1):
+            raise ImageError(f"{what} is empty; give a picture")
+        file.seek(0)
+        with warnings.catch_warnings():         # our own error says what is wrong
+            warnings.simplefilter("ignore")
+            with Image.open(file, formats=FORMATS) as image:
+                return _decode(image, what, max_pixels)
+    except ImageError:
+        raise
     except Image.DecompressionBombError:
-        raise ImageError(f"{path!r} has more pixels than the {max_pixels} allowed; make it smaller") from None
+        raise ImageError(f"{what} has more pixels than the {max_pixels} allowed; make it smaller") from None
     except Image.UnidentifiedImageError:
-        raise ImageError(f"{path!r} is not a picture that can be read; give a {', '.join(FORMATS)} file") from None
+        raise ImageError(f"{what} is not a picture that can be read; give a {', '.join(FORMATS)} file") from None
     except Exception as error:                  # readers of damaged headers raise nearly anything
-        raise ImageError(f"the picture {path!r} cannot be read ({error}); the file is damaged") from None
+        raise ImageError(f"{what} cannot be read ({error}); the file is damaged") from None
 
 
 def is_picture(path):

@@ -12,10 +12,11 @@ from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from minicnn.errors import MinicnnError, SettingError
+from minicnn.images import load_image
 
 from .background import STEPS
 from .desk import Outdated
-from .drawing import MODES, png, read_upload, thumbnail
+from .drawing import MODES, png, thumbnail
 
 MOST_BYTES = 10 * 1024 * 1024           # of an upload
 HEADERS = {"Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -52,7 +53,7 @@ class Browser:
         """Send an uploaded picture through the network: the body is the file itself."""
         data = request.get_data(cache=False)
         with self.desk.answering():
-            return self._recorded(read_upload(data))
+            return self._recorded(load_image(data))
 
     def _chosen(self, number):
         if number >= len(self.pictures):

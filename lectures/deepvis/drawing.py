@@ -1,37 +1,16 @@
 """Arrays as pictures and pictures as files in memory: what the page shows, and what it sends. Nothing is written to disk."""
 import io
-import warnings
 
 import numpy as np
 from PIL import Image
 
 from minicnn.checks import one_of
-from minicnn.errors import ImageError
-from minicnn.images import FORMATS, MAX_PIXELS, load_image, montage, resize_longer
+from minicnn.images import montage, resize_longer
 from minicnn.visualize.backprop import as_picture
 
 MODES = ("raw", "grey", "norm")         # as in the toolbox: in colour, the channels' mean, the channels' norm
 SMALLEST, LARGEST = 32, 1200            # sides of a tile and of a whole grid, in pixels, about
 GROUND = 40                             # grey between the tiles
-
-
-def read_upload(data):
-    """Return the bytes of a picture file as (H, W, 3) uint8, upright, on white. Raises ImageError."""
-    if not data:
-        raise ImageError("the file is empty; choose a picture")
-    try:
-        with warnings.catch_warnings():         # our own error says what is wrong
-            warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                return load_image(image)
-    except ImageError as error:
-        raise ImageError(str(error).replace("this PIL image", "the picture")) from None
-    except Image.DecompressionBombError:
-        raise ImageError(f"the picture has more pixels than the {MAX_PIXELS} allowed; make it smaller") from None
-    except Image.UnidentifiedImageError:
-        raise ImageError(f"the file is not a picture that can be read; choose a {', '.join(FORMATS)} file") from None
-    except Exception as error:                  # readers of damaged headers raise nearly anything
-        raise ImageError(f"the picture cannot be read ({error}); the file is damaged") from None
 
 
 def png(picture):

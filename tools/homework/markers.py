@@ -59,19 +59,17 @@ def _functions(text):
 
 def stripped(text, path, tasks, later=()):
     """Return the text without the solutions of `tasks` and of `later` ones, and without all other markers."""
-    lines, found = text.splitlines(), {region.first: region for region in regions(text, path)}
-    stubs, kept, number = {**{task.id: _stub for task in tasks}, **{task.id: _later for task in later}}, [], 1
-    known = {task.id: task for task in [*tasks, *later]}
-    while number <= len(lines):
-        region = found.get(number)
-        if region is None:
-            kept.append(lines[number - 1])
-        else:
-            body = lines[region.first:region.last - 1]
-            kept += [region.indent + stubs[region.task](region, known[region.task], body)] if region.task in known else body
-            number = region.last
-        number += 1
-    return "\n".join(kept) + "\n"
+    asked, later, lines = {task.id: task for task in tasks}, {task.id for task in later}, text.splitlines()
+    kept, done = [], 0
+    for region in regions(text, path):
+        body = lines[region.first:region.last - 1]
+        kept += lines[done:region.first - 1]
+        if region.task in asked:
+            body = [region.indent + _stub(region, asked[region.task], body)]
+        elif region.task in later:
+            body = [f'{region.indent}raise NotImplementedError("{region.task} comes in a later assignment")']
+        kept, done = kept + body, region.last
+    return "\n".join(kept + lines[done:]) + "\n"
 
 
 def _stub(region, task, body):
@@ -80,7 +78,3 @@ def _stub(region, task, body):
         count = sum(bool(line.strip()) and not line.strip().startswith("#") for line in body)
         return f'raise NotImplementedError("{task.id}: {task.title}, about {count} line{"s" * (count != 1)}")'
     return f'raise NotImplementedError("{task.id}: gone, it gives the answer to {" and ".join(task.functions)}")'
-
-
-def _later(region, task, body):
-    return f'raise NotImplementedError("{task.id} comes in a later assignment")'
